@@ -1,0 +1,196 @@
+"""What a person sees: errors with a cure, progress with rate and time left, exit codes.
+
+Every command goes through `run_command`, so that bad input ends in one clear message and the exit
+code that DESIGN's small agreements promise. Library code raises `UserError`; it never prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_RESUMABLE = 75
+
+_PLAIN_REPORT_SECONDS = 10.0
+
+
+class UserError(Exception):
+    """A mistake in the input or the call: the message names the thing and what to do about it."""
+
+
+class Stopped(Exception):  # noqa: N818 - a request that was carried out, not an error
+    """The run was asked to stop (Ctrl-C, SIGTERM), saved what it had, and can be resumed."""
+
+
+def say(text: str = "") -> None:
+    """Print one line for the person at the terminal, at once."""
+    print(text, flush=True)
+
+
+def say_json(summary: dict[str, Any]) -> None:
+    """Print a machine-readable summary as the last line of standard output."""
+    print(json.dumps(summary, sort_keys=True), flush=True)
+
+
+def quiet_third_parties() -> None:
+    """Silence start-up noise of TensorFlow, absl and JAX; their errors still come through.
+
+    Must run before those libraries are imported: they read the environment at import.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
+    for name in ("jax", "orbax", "absl", "tensorflow", "tensorflow_datasets", "seqio"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None):
+    """Run a command's `main(argv)` and exit with the agreed code; `--debug` shows tracebacks.
+
+    `--debug` is taken out of `argv` here, so that every command has it.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in argv
+    argv = [argument for argument in argv if argument != "--debug"]
+    sys.exit(_guarded(main, argv, debug=debug))
+
+
+def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
+    quiet_third_parties()
+    try:
+        return main(argv) or EXIT_DONE
+    except UserError as error:
+        code, message = EXIT_USAGE, f"error: {error}"
+    except Stopped as stopped:
+        code, message = EXIT_RESUMABLE, f"stopped: {stopped}"
+    except KeyboardInterrupt:
+        code, message = EXIT_RESUMABLE, "stopped: run the same command again to go on from here"
+    except BrokenPipeError:
+        return EXIT_FAILED
+    except Exception as error:  # the last resort of a command line: one line, and how to see more
+        code = EXIT_FAILED
+        message = f"failed: {type(error).__name__}: {_first_line(error)} (--debug shows where)"
+    if debug:
+        traceback.print_exc()
+    print(message, file=sys.stderr, flush=True)
+    return code
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else "no message"
+
+
+@contextlib.contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt inside the block, so that both stop a command alike."""
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class Progress:
+    """A bar with rate and time left on a terminal; a line every ten seconds elsewhere.
+
+    Use as a context manager and call `advance(n)`; `note` puts a short text beside the bar.
+    """
+
+    def __init__(self, description: str, total: int | None = None, *, unit: str = "it"):
+        self._description, self._total, self._unit = description, total, unit
+        self._done = 0
+        self._note = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        self._start = self._last_report = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = _terminal_bar(self._unit)
+            self._bar.start()
+            self._task = self._bar.add_task(self._description, total=self._total, note="", rate="")
+        return self
+
+    def advance(self, count: int = 1, *, note: str | None = None) -> None:
+        """Count `count` more units as done."""
+        self._done += count
+        self._note = self._note if note is None else note
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, advance=count, note=self._note, rate=self._rate(now))
+        elif now - self._last_report >= _PLAIN_REPORT_SECONDS:
+            self._last_report = now
+            print(self._plain_line(now), file=sys.stderr, flush=True)
+
+    def _rate(self, now: float) -> str:
+        rate = self._done / max(now - self._start, 1e-9)
+        return f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
+
+    def _plain_line(self, now: float) -> str:
+        of_total, left = "", ""
+        if self._total:
+            of_total = f" of {self._total:,} ({100 * self._done / self._total:.0f}%)"
+            seconds = (now - self._start) / max(self._done, 1) * (self._total - self._done)
+            left = f", {_duration(seconds)} left"
+        note = f"  {self._note}" if self._note else ""
+        return (
+            f"  {self._description}: {self._done:,}{of_total}, {self._rate(now)}{left}{note}"
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _terminal_bar(unit: str) -> Any:
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("  {task.description}"),
+        progress.BarColumn(bar_width=30),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def track(
+    items: Iterable, description: str, total: int | None = None, *, unit: str = "it"
+) -> Iterator:
+    """Iterate over `items` behind a `Progress` bar."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with Progress(description, total, unit=unit) as progress:
+        for item in items:
+            yield item
+            progress.advance()

@@ -1,0 +1,157 @@
+"""Files that are whole or absent: atomic writes, completed stages, hashes, the data home.
+
+A stage writes into a hidden sibling directory and is renamed into place when it is done, with a
+`_COMPLETE.json` inside that names what it was made from. A directory without that file is never
+taken for a result, whatever killed the process that wrote it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+COMPLETE_MARK = "_COMPLETE.json"
+
+
+def data_home(override: str | os.PathLike | None = None) -> epath.Path:
+    """The data home: `override`, else $CLINICAL_T5X_DATA, else ~/clinical_t5x_data."""
+    chosen = override or os.environ.get("CLINICAL_T5X_DATA") or "~/clinical_t5x_data"
+    return epath.Path(chosen).expanduser()
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON-serialisable value in canonical form (keys sorted): 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, read in blocks: 64 hex digits."""
+    digest = hashlib.sha256()
+    with epath.Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_text_atomically(path: str | os.PathLike, text: str) -> None:
+    """Write `text` so that a reader sees the old content or the new, never a part."""
+    path = epath.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f".{path.name}.partial-{os.getpid()}"
+    with partial.open("w") as file:
+        file.write(text)
+        _flush_to_disk(file)
+    partial.replace(path)
+
+
+def write_json_atomically(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as indented JSON with a final newline, atomically."""
+    write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """Read a JSON file."""
+    return json.loads(epath.Path(path).read_text())
+
+
+def completion(directory: str | os.PathLike) -> dict[str, Any] | None:
+    """What the completed stage in `directory` was made from, or None when it is not complete."""
+    mark = epath.Path(directory) / COMPLETE_MARK
+    try:
+        return json.loads(mark.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+
+
+def is_complete(directory: str | os.PathLike, made_from: dict[str, Any] | None = None) -> bool:
+    """Whether `directory` holds a completed stage, made from exactly `made_from` when given."""
+    found = completion(directory)
+    if found is None:
+        return False
+    return made_from is None or found.get("fingerprint") == fingerprint(made_from)
+
+
+@contextlib.contextmanager
+def stage_directory(
+    directory: str | os.PathLike, made_from: dict[str, Any] | None = None
+) -> Iterator[epath.Path]:
+    """Yield a hidden directory to fill; on success it replaces `directory`, marked complete.
+
+    `made_from` is any JSON-serialisable description of the stage's inputs and options; it is kept
+    in the mark and compared by `is_complete`. On an error nothing changes at `directory`; parts
+    left behind by a killed process are removed at the next attempt.
+    """
+    target = epath.Path(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        mark = {"fingerprint": fingerprint(made_from or {}), "made_from": made_from or {}}
+        write_json_atomically(partial / COMPLETE_MARK, mark)
+        _remove_stage(target)
+        partial.rename(target)
+        _sync_directory(target.parent)
+    except BaseException:
+        if partial.exists():
+            partial.rmtree()
+        raise
+
+
+def _remove_stage(target: epath.Path) -> None:
+    """Remove a stage's directory; the mark goes first, so that a part never looks complete."""
+    if target.exists():
+        (target / COMPLETE_MARK).unlink(missing_ok=True)
+        target.rmtree()
+
+
+def _remove_leftovers(target: epath.Path) -> None:
+    """Remove what killed processes left beside `target`; a living one keeps its directory."""
+    for leftover in target.parent.glob(f".{target.name}.partial-*"):
+        owner = leftover.name.rpartition("-")[2]
+        if owner == str(os.getpid()) or not _is_running(owner):
+            leftover.rmtree()
+
+
+def _is_running(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def free_bytes(path: str | os.PathLike) -> int:
+    """Free disk space at `path` (or at its first existing parent), in bytes."""
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _flush_to_disk(file: Any) -> None:
+    file.flush()
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: epath.Path) -> None:
+    """Make the rename durable on a local file system; object stores need nothing."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(os.fspath(path), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
