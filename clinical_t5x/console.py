@@ -74,21 +74,26 @@ def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
     quiet_third_parties()
     try:
         return main(argv) or EXIT_DONE
-    except UserError as error:
-        code, message = EXIT_USAGE, f"error: {error}"
-    except Stopped as stopped:
-        code, message = EXIT_RESUMABLE, f"stopped: {stopped}"
-    except KeyboardInterrupt:
-        code, message = EXIT_RESUMABLE, "stopped: run the same command again to go on from here"
-    except BrokenPipeError:
-        return EXIT_FAILED
-    except Exception as error:  # the last resort of a command line: one line, and how to see more
-        code = EXIT_FAILED
-        message = f"failed: {type(error).__name__}: {_first_line(error)} (--debug shows where)"
-    if debug:
-        traceback.print_exc()
-    print(message, file=sys.stderr, flush=True)
-    return code
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        code, message = _explanation(error)
+        print(message, file=sys.stderr, flush=True)
+        return code
+
+
+def _explanation(error: BaseException) -> tuple[int, str]:
+    """The exit code and the one line that a person sees for an error."""
+    if isinstance(error, UserError):
+        return EXIT_USAGE, f"error: {error}"
+    if isinstance(error, Stopped):
+        return EXIT_RESUMABLE, f"stopped: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_RESUMABLE, "stopped: run the same command again to go on from here"
+    return (
+        EXIT_FAILED,
+        f"failed: {type(error).__name__}: {_first_line(error)} (--debug shows where)",
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -152,9 +157,7 @@ class Progress:
             seconds = (now - self._start) / max(self._done, 1) * (self._total - self._done)
             left = f", {_duration(seconds)} left"
         note = f"  {self._note}" if self._note else ""
-        return (
-            f"  {self._description}: {self._done:,}{of_total}, {self._rate(now)}{left}{note}"
-        )
+        return f"  {self._description}: {self._done:,}{of_total}, {self._rate(now)}{left}{note}"
 
     def __exit__(self, *exc_info: object) -> None:
         if self._bar is not None:

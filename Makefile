@@ -1,0 +1,57 @@
+# `make demo` shows the whole program on synthetic data; `make test` checks it. Both set everything up.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_DIR ?= runs/demo
+STUDY_DIR ?= runs/study
+BIN := $(VENV)/bin
+
+# A stamp per set of extras: renewed when the requirements change, written only after pip succeeded.
+BASE_STAMP := $(VENV)/.installed-base
+DEV_STAMP := $(VENV)/.installed-dev
+
+CONSTRAINTS = $(shell $(BIN)/python -c 'import os, sys; f = "constraints-%d.%d.txt" % sys.version_info[:2]; print("-c " + f if os.path.exists(f) else "")')
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
+
+.PHONY: help demo study test lint format clean
+
+help:
+	@echo "make demo   set up, then synthetic notes to scored models (minutes; DEMO_DIR=$(DEMO_DIR))"
+	@echo "make study  the same at a size where the question can be answered (about an hour)"
+	@echo "make test   set up, then the tests"
+	@echo "make lint   style checks; make format applies the formatter"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
+	@echo "Installing clinical_t5x and what it needs into $(VENV) (about two minutes, once) ..."
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(DEV_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
+	@echo "Installing clinical_t5x with its test tools into $(VENV) (about three minutes, once) ..."
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(BASE_STAMP)
+
+demo: $(BASE_STAMP)
+	$(BIN)/python -m clinical_t5x.demo --out $(DEMO_DIR)
+
+study: $(BASE_STAMP)
+	$(BIN)/python -m clinical_t5x.demo --preset study --out $(STUDY_DIR)
+
+test: $(DEV_STAMP) lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf runs build dist *.egg-info

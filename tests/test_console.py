@@ -1,0 +1,61 @@
+"""Exit codes and messages of commands, as DESIGN's small agreements promise."""
+
+import pytest
+
+from clinical_t5x import console
+
+
+def _exit_code(main, argv=(), capsys=None):
+    with pytest.raises(SystemExit) as exit_info:
+        console.run_command(main, list(argv))
+    return exit_info.value.code
+
+
+def _raise(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (console.UserError("no file x; make it with y"), 2, "error: no file x; make it with y\n"),
+        (console.Stopped("saved at step 3"), 75, "stopped: saved at step 3\n"),
+        (RuntimeError("first\nsecond"), 1, "failed: RuntimeError: first (--debug shows where)\n"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(error, code, message, capsys):
+    assert _exit_code(_raise(error)) == code
+    assert capsys.readouterr().err == message
+
+
+def test_interrupt_is_resumable(capsys):
+    assert _exit_code(_raise(KeyboardInterrupt())) == 75
+    assert "again" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback_and_is_taken_out_of_the_arguments(capsys):
+    seen = []
+
+    def main(argv):
+        seen.extend(argv)
+        raise console.UserError("bad")
+
+    assert _exit_code(main, ["--debug", "--x"]) == 2
+    assert seen == ["--x"]
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_success_is_zero():
+    assert _exit_code(lambda argv: None) == 0
+
+
+def test_plain_progress_reports_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(console, "_PLAIN_REPORT_SECONDS", 0.0)
+    with console.Progress("reading", 10, unit="notes") as progress:
+        progress.advance(5, note="half")
+    line = capsys.readouterr().err
+    assert "reading: 5 of 10 (50%)" in line
+    assert "notes/s" in line and "left" in line and "half" in line
