@@ -1,0 +1,1 @@
+"""From predictions to results: metrics, statistics, the results store, the evaluator, reports."""
