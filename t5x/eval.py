@@ -1,0 +1,10 @@
+"""`python -m t5x.eval --gin_file=...`: T5X's command for evaluation."""
+
+from __future__ import annotations
+
+from clinical_t5x.launch.program import main_of, serve_entry
+
+__getattr__ = serve_entry("eval")
+
+if __name__ == "__main__":
+    main_of("eval")

@@ -1,0 +1,1 @@
+"""T5 under T5X's path."""
