@@ -1,0 +1,215 @@
+"""How a run begins: its state from the first place that has one, its data, its schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from clinical_t5x import console
+from clinical_t5x.training import checkpoints, model_info, runtime
+from clinical_t5x.training import state as states
+from clinical_t5x.training.loop import Evaluation, Loop, Schedule
+from clinical_t5x.training.metric_log import MetricLog
+from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.trainer import Trainer
+from clinical_t5x.training.validation import held_out_loss
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class ReadyRun:
+    """A run that only needs to be looped over."""
+
+    request: TrainRequest
+    trainer: Trainer
+    schedule: Schedule
+    store: checkpoints.CheckpointStore | None
+    position: dict[str, Any]
+    make_batch: Callable[[int], Mapping[str, jax.Array]]
+    evaluations: list[Evaluation]
+    origin: str
+
+    def write_model_info(self, directory: Any) -> None:
+        """Write model-info.txt."""
+        trainer = self.trainer
+        axes = states.state_axes(trainer.model, trainer.optimizer, trainer.abstract_state)
+        if jax.process_index() == 0:
+            model_info.write_model_info(
+                directory, trainer.abstract_state, axes, trainer.partitioner
+            )
+
+    def announcement(self, seconds: float) -> str:
+        """What is about to happen, in one line."""
+        count = model_info.count_parameters(self.trainer.abstract_state.params)
+        mesh = self.trainer.partitioner.mesh
+        axes = " x ".join(f"{name} {size}" for name, size in mesh.shape.items() if size > 1)
+        where = f"{mesh.size} {jax.default_backend()} devices ({axes})" if axes else "one device"
+        return (
+            f"training {count:,} parameters on {where}, {self.origin}, steps "
+            f"{self.schedule.first:,} to {self.schedule.last:,} (ready in {seconds:.1f} s)"
+        )
+
+    def run(self) -> str | None:
+        """Compile and loop to the end; returns why an action ended it early, or None."""
+        if self.schedule.first < self.schedule.last:
+            # before the loop, so that Ctrl-C still ends the run at once
+            self.trainer.compile(self.make_batch(self.schedule.first))
+            console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
+        log = MetricLog(self.request.model_dir, self.schedule.first)
+        loop = Loop(
+            self.trainer,
+            self.make_batch,
+            self.schedule,
+            log,
+            self.store,
+            self.position,
+            self.evaluations,
+            self.request.actions,
+        )
+        reason = loop.run()
+        if self.store is not None:
+            self.store.close()
+        return reason
+
+
+def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
+    """Make or restore the state, and place the data.
+
+    Args:
+      request: What `train` was asked for.
+      batches: Opened data: 'train', and 'eval' where a held-out loss is wanted.
+    """
+    runtime.keep_compiled_programs()
+    data = batches["train"]
+    partitioner = request.partitioner
+    partitioner.check_batch_size(request.train_data.batch_size)
+    position = {
+        "seed": request.seed,
+        "data_seed": request.data_seed,
+        "global_batch_size": request.train_data.batch_size,
+        "manifest_hash": data.manifest_hash,
+    }
+    store = None
+    if request.save is not None:
+        store = checkpoints.CheckpointStore(
+            request.model_dir, keep=request.save.keep, dtype=request.save.dtype
+        )
+    trainer, origin, first_step = _begin_state(request, store, position)
+    position |= {"first_step": first_step}
+    schedule = _schedule(request, first_step, int(trainer.train_state.step))
+
+    size = request.train_data.batch_size
+    rows = partitioner.local_rows(size)
+
+    def make_batch(step: int) -> Mapping[str, jax.Array]:
+        # a fine-tuning run that begins at step 1,000,000 takes its first batch then
+        return partitioner.place_batch(data.batch(step - first_step, rows), size)
+
+    evaluations = _evaluations(request, batches)
+    return ReadyRun(request, trainer, schedule, store, position, make_batch, evaluations, origin)
+
+
+def _evaluations(request: TrainRequest, batches: Mapping[str, Any]) -> list[Evaluation]:
+    """What is done at every evaluation."""
+    found: list[Evaluation] = []
+    if "eval" in batches:
+        task, size = request.eval_data.mixture_or_task_name, request.eval_data.batch_size
+        request.partitioner.check_batch_size(size)
+        found.append(held_out_loss(batches["eval"], task, size, request.eval_steps))
+    return found
+
+
+def _begin_state(
+    request: TrainRequest, store: checkpoints.CheckpointStore | None, position: Mapping[str, Any]
+) -> tuple[Trainer, str, int]:
+    """The trainer with its state, where that came from, and the run's first step.
+
+    1. MODEL_DIR's newest whole checkpoint: this very run, interrupted.
+    2. RestoreCheckpointConfig.path: another run's parameters.
+    3. Random parameters.
+    """
+    resumable = checkpoints.CheckpointStore(request.model_dir) if store is None else store
+    first_step = _first_step_of(resumable)
+    if first_step is not None:
+        trainer = _trainer(request, first_step)
+        found = resumable.restore_latest(trainer.abstract_state, position)
+        if found is not None:
+            trainer.train_state, saved = found
+            return trainer, f"resumed at step {saved['step']:,}", first_step
+    given = _initial_checkpoint(request)
+    if given is not None:
+        params, step = checkpoints.restore_params(
+            given, request.model, request.partitioner, mode="specific"
+        )
+        trainer = _trainer(request, step)
+        trainer.state_from_params(params, step)
+        return trainer, f"from the parameters of {given}", step
+    trainer = _trainer(request, 0)
+    trainer.init_state(runtime.random_key(request.seed, runtime.INIT_STREAM))
+    return trainer, f"from random parameters (seed {request.seed})", 0
+
+
+def _first_step_of(store: checkpoints.CheckpointStore) -> int | None:
+    """The step at which the run in MODEL_DIR began; None where nothing was saved."""
+    for step in reversed(store.steps()):
+        try:
+            return checkpoints.read_position(store.path(step)).get("first_step", 0)
+        except checkpoints.DamagedCheckpointError:
+            continue
+    return None
+
+
+def _initial_checkpoint(request: TrainRequest) -> Any:
+    """The checkpoint that RestoreCheckpointConfig names, or None."""
+    if request.restore is None or not request.restore.paths:
+        return None
+    try:
+        found = checkpoints.checkpoint_paths(request.restore.paths, request.restore.mode)
+        if found:
+            return found[-1]
+        raise console.UserError(f"{request.restore.paths[0]} holds no checkpoint")
+    except console.UserError as error:
+        if not request.restore.fallback_to_scratch:
+            raise
+        _log.warning("%s; beginning from random parameters", error)
+        return None
+
+
+def _trainer(request: TrainRequest, first_step: int) -> Trainer:
+    evaluated = (request.eval_data, request.infer_data)
+    return request.trainer_cls(
+        model=request.model,
+        train_state=None,
+        partitioner=request.partitioner,
+        eval_names=tuple(c.mixture_or_task_name for c in evaluated if c is not None),
+        summary_dir=str(request.model_dir),
+        train_state_axes=None,
+        rng=runtime.random_key(request.seed, runtime.DROPOUT_STREAM, hardware=request.hardware_rng),
+        first_step=first_step,
+    )
+
+
+def _schedule(request: TrainRequest, first_step: int, step: int) -> Schedule:
+    last = request.total_steps
+    if request.relative_steps is not None:
+        last = first_step + request.relative_steps
+    if last < step or (last == step == first_step and last > 0):
+        raise console.UserError(
+            f"TRAIN_STEPS = {last} but the run begins at step {step}: TRAIN_STEPS counts the steps "
+            f"of the checkpoint too; set TRAIN_STEPS above {step}, or TRAIN_STEPS_RELATIVE"
+        )
+    save = request.save
+    return Schedule(
+        first=step,
+        last=last,
+        stats=request.stats_period,
+        evaluation=request.eval_period,
+        save=save.period if save else None,
+        save_steps=tuple(save.checkpoint_steps or ()) if save else (),
+        evaluate_first=request.evaluate_first and step == first_step,
+    )

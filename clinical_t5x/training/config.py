@@ -1,0 +1,168 @@
+"""What a run is told about its data and its checkpoints: T5X's names, fields and defaults.
+
+Fields that steer parts of T5X that do not exist here are accepted, so that its gin files load;
+`ignored_fields` says which, and why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from clinical_t5x.console import UserError
+
+
+@dataclasses.dataclass
+class DatasetConfig:
+    """Which examples, how many at a time, and in what order.
+
+    Attributes:
+      mixture_or_task_name: A registered SeqIO task.
+      task_feature_lengths: Tokens a feature, {'inputs': 512, 'targets': 114}; None measures.
+      split: 'train', 'validation' or 'test'.
+      batch_size: Rows of the global batch.
+      shuffle: Whether the order is shuffled, anew every epoch.
+      seed: Of the order; None takes the run's RANDOM_SEED.
+      use_cached: Ignored: the token store is this project's cache.
+      pack: Whether several examples share a row.
+      use_custom_packing_ops: Ignored: packing is done once, in the token store.
+      module: The Python module that registers the task.
+      use_memory_cache: Ignored: token stores are memory-mapped.
+      trim_output_features: Ignored: features are trimmed to their lengths.
+      runtime_preprocessors: Not supported; must be None.
+      num_prefetch_threads: Ignored: one thread keeps ahead of the step.
+      num_workers: Ignored, as `num_prefetch_threads`.
+    """
+
+    mixture_or_task_name: str
+    task_feature_lengths: Mapping[str, int] | None
+    split: str
+    batch_size: int
+    shuffle: bool
+    seed: int | None
+    use_cached: bool = False
+    pack: bool = False
+    use_custom_packing_ops: bool = False
+    module: str | None = None
+    use_memory_cache: bool = True
+    trim_output_features: bool = True
+    runtime_preprocessors: Any = None
+    num_prefetch_threads: int | None = None
+    num_workers: int = 0
+
+    def __post_init__(self):
+        if self.runtime_preprocessors is not None:
+            raise UserError(
+                "DatasetConfig.runtime_preprocessors is not supported: put the preprocessors into "
+                f"the task {self.mixture_or_task_name!r}"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"BATCH_SIZE = {self.batch_size}: must be at least 1")
+
+
+@dataclasses.dataclass
+class SaveCheckpointConfig:
+    """When checkpoints are written and how many are kept.
+
+    Attributes:
+      dtype: Of the saved parameters: 'float32' or 'bfloat16'. Only float32 resumes exactly.
+      period: Steps between checkpoints; None writes only the last.
+      checkpoint_steps: Further steps to save at.
+      keep: How many of the latest stay; None keeps all.
+      keep_dataset_checkpoints: Ignored: the position in the data is part of every checkpoint.
+      save_dataset: Ignored, as `keep_dataset_checkpoints`.
+      checkpointer_cls: Ignored: Orbax writes all checkpoints.
+      state_transformation_fns: Not supported; must be empty.
+      checkpoint_manager_cls: Ignored, as `checkpointer_cls`.
+    """
+
+    dtype: str = "float32"
+    period: int | None = None
+    checkpoint_steps: Sequence[int] | None = None
+    keep: int | None = None
+    keep_dataset_checkpoints: int | None = None
+    save_dataset: bool = False
+    checkpointer_cls: Any = None
+    state_transformation_fns: Sequence[Callable] = ()
+    checkpoint_manager_cls: Any = None
+
+    def __post_init__(self):
+        _check_dtype("SaveCheckpointConfig", self.dtype)
+        _refuse_transformations("SaveCheckpointConfig", self.state_transformation_fns)
+        if self.keep is not None and self.keep < 1:
+            raise UserError(f"SaveCheckpointConfig.keep = {self.keep}: at least 1, or None for all")
+
+
+@dataclasses.dataclass
+class RestoreCheckpointConfig:
+    """Which checkpoint a run begins from.
+
+    Attributes:
+      path: A checkpoint directory, or a MODEL_DIR with `mode` 'latest'; a list tries each in turn;
+        empty means none.
+      mode: 'specific' (path is a checkpoint), 'latest' (the newest in path), 'all' (eval: each).
+      assignment_map: Not supported; must be None.
+      strict: Ignored: names and shapes must always match.
+      fallback_to_scratch: Begin from random parameters where there is no checkpoint.
+      dtype: Parameters are cast to it; None keeps what was saved.
+      restore_dataset: Ignored: a resumed run continues its data by itself.
+      checkpointer_cls: Ignored: the format is recognised.
+      state_transformation_fns: Not supported; must be empty.
+      checkpoint_manager_cls: Ignored, as `checkpointer_cls`.
+    """
+
+    path: str | Sequence[str]
+    mode: str = "latest"
+    assignment_map: Any = None
+    strict: bool = True
+    fallback_to_scratch: bool = False
+    dtype: str | None = None
+    restore_dataset: bool = False
+    checkpointer_cls: Any = None
+    state_transformation_fns: Sequence[Callable] = ()
+    checkpoint_manager_cls: Any = None
+
+    def __post_init__(self):
+        if self.mode not in ("specific", "latest", "all"):
+            raise UserError(
+                f"RestoreCheckpointConfig.mode = {self.mode!r}: choose specific, latest or all"
+            )
+        if self.dtype is not None:
+            _check_dtype("RestoreCheckpointConfig", self.dtype)
+        if self.assignment_map is not None:
+            raise UserError("RestoreCheckpointConfig.assignment_map is not supported")
+        _refuse_transformations("RestoreCheckpointConfig", self.state_transformation_fns)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths, none when there is nothing to restore."""
+        if not self.path:
+            return []
+        return [self.path] if isinstance(self.path, str) else [str(path) for path in self.path]
+
+
+@dataclasses.dataclass
+class CheckpointConfig:
+    """How a run saves, and what it begins from.
+
+    Attributes:
+      save: None writes no checkpoints.
+      restore: None begins from scratch, unless MODEL_DIR holds a checkpoint.
+    """
+
+    save: SaveCheckpointConfig | None = None
+    restore: RestoreCheckpointConfig | None = None
+
+
+def _check_dtype(where: str, dtype: Any) -> None:
+    if str(dtype) not in ("float32", "bfloat16"):
+        raise UserError(f"{where}.dtype = {dtype!r}: choose 'float32' or 'bfloat16'")
+
+
+def _refuse_transformations(where: str, functions: Sequence[Callable]) -> None:
+    if functions:
+        raise UserError(
+            f"{where}.state_transformation_fns is not supported: convert the checkpoint first "
+            "(python -m clinical_t5x.convert)"
+        )

@@ -1,0 +1,244 @@
+"""The training loop: steps, and what is due after each.
+
+The order after a step is a contract, because a resumed run must do the same: statistics, then
+evaluation, then actions, then the checkpoint. A loss that is not finite stops the run before
+anything is saved.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from clinical_t5x import console
+from clinical_t5x.training.checkpoints import CheckpointStore
+from clinical_t5x.training.metric_log import MetricLog, per_token
+from clinical_t5x.training.prefetch import Prefetcher
+from clinical_t5x.training.runtime import StopRequest
+from clinical_t5x.training.trainer import Trainer, refuse_non_finite
+
+# Steps that may be under way before the loop waits for the oldest: enough to hide the host's work.
+_IN_FLIGHT = 2
+
+
+@dataclasses.dataclass
+class Schedule:
+    """When things happen, in steps; a period of 0 or None means never.
+
+    Attributes:
+      first: Step to begin at.
+      last: Step to end at.
+      stats: Period of the metrics of training.
+      evaluation: Period of evaluation; also after the last step.
+      save: Period of checkpoints; also after the last step.
+      save_steps: Further steps to save at.
+      evaluate_first: Also evaluate before the first step.
+    """
+
+    first: int
+    last: int
+    stats: int
+    evaluation: int | None = None
+    save: int | None = None
+    save_steps: Sequence[int] = ()
+    evaluate_first: bool = False
+
+    def stats_due(self, step: int) -> bool:
+        """Whether metrics are due after `step` updates."""
+        return step % self.stats == 0 or step == self.last
+
+    def evaluation_due(self, step: int) -> bool:
+        """Whether an evaluation is due after `step` updates."""
+        return bool(self.evaluation) and (step % self.evaluation == 0 or step == self.last)
+
+    def save_due(self, step: int) -> bool:
+        """Whether a checkpoint is due after `step` updates."""
+        periodic = bool(self.save) and step % self.save == 0
+        return periodic or step == self.last or step in self.save_steps
+
+
+# From the trainer and its step to metrics by split: 'eval/<task>' or 'inference_eval/<task>'.
+Evaluation = Callable[[Trainer, int], Mapping[str, Mapping[str, float]]]
+
+
+class Loop:
+    """Runs a trainer through a schedule.
+
+    Args:
+      trainer: Holds the state.
+      make_batch: From step to a placed batch; a pure function.
+      schedule: When things happen.
+      log: Where metrics go.
+      store: Where checkpoints go; None saves none.
+      position: What is saved with each checkpoint, see `CheckpointStore.save`.
+      evaluations: Done at every evaluation, in this order.
+      actions: Consulted after evaluation with metrics by task; a reason returned ends training.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        make_batch: Callable[[int], Mapping[str, jax.Array]],
+        schedule: Schedule,
+        log: MetricLog,
+        store: CheckpointStore | None,
+        position: Mapping[str, Any],
+        evaluations: Iterable[Evaluation] = (),
+        actions: Iterable[Any] = (),
+    ):
+        self._trainer, self._make_batch, self._schedule = trainer, make_batch, schedule
+        self._log, self._store, self._position = log, store, position
+        self._evaluations, self._actions = tuple(evaluations), tuple(actions)
+        self._window = _Window()
+        self._saved_at: int | None = None
+
+    def run(self) -> str | None:
+        """Train to the end.
+
+        Returns:
+          Why training ended early by an action's wish, or None.
+
+        Raises:
+          console.Stopped: on Ctrl-C or SIGTERM, after saving.
+          NonFiniteLossError: when the loss is NaN or infinite.
+        """
+        schedule = self._schedule
+        if schedule.evaluate_first:
+            self._evaluate(schedule.first)
+        batches = Prefetcher(self._make_batch, schedule.first, schedule.last)
+        steps = schedule.last - schedule.first
+        with batches, StopRequest() as stop, console.Progress("train", steps, unit="step") as bar:
+            for step, batch in batches:
+                self._window.add(step, self._trainer.train_step(batch))
+                bar.advance(1, note=self._window.note)
+                reason = self._after(step + 1)
+                if reason or stop.reason:
+                    self._save(step + 1)
+                if stop.reason and step + 1 < schedule.last:
+                    self._wait()
+                    raise console.Stopped(_stopped_text(stop.reason, step + 1, self._store))
+                if reason:
+                    break
+            else:
+                reason = None
+        self._window.settle()
+        self._wait()
+        return reason
+
+    def _after(self, step: int) -> str | None:
+        schedule = self._schedule
+        if schedule.stats_due(step):
+            self._report(step)
+        reason = None
+        if schedule.evaluation_due(step):
+            reason = self._evaluate(step)
+        if schedule.save_due(step):
+            self._save(step)
+        return reason
+
+    def _report(self, step: int) -> None:
+        metrics = self._window.close()
+        metrics["learning_rate"] = self._trainer.learning_rate(step - 1)
+        self._log.write(step, "train", metrics)
+        console.say(_train_line(step, metrics))
+
+    def _evaluate(self, step: int) -> str | None:
+        self._window.settle()
+        begun = time.monotonic()
+        by_task: dict[str, dict[str, float]] = {}
+        for evaluation in self._evaluations:
+            for split, metrics in evaluation(self._trainer, step).items():
+                self._log.write(step, split, metrics)
+                console.say(_evaluation_line(step, split, metrics))
+                by_task.setdefault(split.partition("/")[2], {}).update(metrics)
+        self._window.leave_out(time.monotonic() - begun)
+        reasons = [action.run(step, by_task) for action in self._actions]
+        return next((reason for reason in reasons if reason), None)
+
+    def _save(self, step: int) -> None:
+        if self._store is None or self._saved_at == step:
+            return
+        self._window.settle()  # raises before a state that went bad is saved
+        begun = time.monotonic()
+        self._store.save(self._trainer.train_state, self._position)
+        self._window.leave_out(time.monotonic() - begun)
+        self._saved_at = step
+
+    def _wait(self) -> None:
+        if self._store is not None:
+            self._store.wait()
+
+
+class _Window:
+    """Metric sums since the last report; reads them late, so that the device is never idle."""
+
+    def __init__(self) -> None:
+        self._pending: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque()
+        self._sums: collections.Counter[str] = collections.Counter()
+        self._steps = 0
+        self._begun = time.monotonic()
+        self.note = ""
+
+    def add(self, step: int, sums: Mapping[str, jax.Array]) -> None:
+        """Count a step; waits for the step before the last."""
+        self._pending.append((step + 1, sums))
+        self._steps += 1
+        while len(self._pending) > _IN_FLIGHT:
+            self._read_one()
+
+    def settle(self) -> None:
+        """Wait for every step and check its loss."""
+        while self._pending:
+            self._read_one()
+
+    def _read_one(self) -> None:
+        step, sums = self._pending.popleft()
+        values = {name: float(value) for name, value in jax.device_get(sums).items()}
+        refuse_non_finite(step, values["loss"])
+        self._sums.update(values)
+        self.note = f"loss {per_token(values)['loss']:.4f}"
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count time spent on something else than training."""
+        self._begun += seconds
+
+    def close(self) -> dict[str, float]:
+        """The window's metrics; begins a new window."""
+        self.settle()
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        targets = self._sums.get("num_targets", 0.0)
+        tokens = targets + self._sums.get("num_inputs", 0.0)
+        metrics = per_token(self._sums)
+        metrics["steps_per_second"] = self._steps / seconds
+        metrics["target_tokens_per_second"] = targets / seconds
+        metrics["tokens_per_second"] = tokens / seconds
+        metrics["seconds"] = seconds
+        self._sums.clear()
+        self._steps = 0
+        self._begun = time.monotonic()
+        return metrics
+
+
+def _train_line(step: int, metrics: Mapping[str, float]) -> str:
+    content = f"  content loss {metrics['content_loss']:.4f}" if "content_loss" in metrics else ""
+    return (
+        f"  step {step:,}: loss {metrics['loss']:.4f}{content}  accuracy "
+        f"{metrics.get('accuracy', 0.0):.3f}  learning rate {metrics['learning_rate']:.2e}  "
+        f"{metrics['tokens_per_second']:,.0f} tokens/s"
+    )
+
+
+def _evaluation_line(step: int, split: str, metrics: Mapping[str, float]) -> str:
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    return f"  step {step:,} {split}: {shown}"
+
+
+def _stopped_text(reason: str, step: int, store: CheckpointStore | None) -> str:
+    if store is None:
+        return f"{reason} at step {step:,}; nothing was saved (CheckpointConfig.save is None)"
+    return f"{reason} at step {step:,}, saved; the same command goes on from there"

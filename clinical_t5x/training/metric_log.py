@@ -1,0 +1,130 @@
+"""Where a run's numbers go: metrics.jsonl and TensorBoard files, and their names.
+
+TensorBoard's own writer would import TensorFlow (3 s); its file format needs only its protocol
+buffers and checksummed records, which do not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from clinical_t5x.storage import write_text_atomically
+
+METRICS_FILE = "metrics.jsonl"
+
+
+def per_token(sums: Mapping[str, float]) -> dict[str, float]:
+    """From sums over a stretch of training to what is reported.
+
+    Args:
+      sums: Sums of `loss`, `z_loss`, `accuracy` over targets, `num_targets`, and, where the model
+        knows its sentinels, `content_loss` and `content_num_targets`.
+
+    Returns:
+      `loss` (nats per non-padding target token), `z_loss`, `accuracy`, and `content_loss` (nats
+      per target token that is neither sentinel nor end-of-sequence).
+    """
+    count = max(sums.get("num_targets", 0.0), 1.0)
+    names = ("loss", "cross_ent_loss", "z_loss", "accuracy")
+    result = {name: sums[name] / count for name in names if name in sums}
+    if "content_loss" in sums:
+        content = max(sums.get("content_num_targets", 0.0), 1.0)
+        result["content_loss"] = sums["content_loss"] / content
+    return result
+
+
+class MetricLog:
+    """Appends a run's metrics to MODEL_DIR, whole lines only.
+
+    A resumed run repeats the steps after its checkpoint; lines that a killed run wrote about them
+    are removed first, so that each step is there once.
+
+    Args:
+      model_dir: MODEL_DIR.
+      resumed_at: The step that the run begins at.
+    """
+
+    def __init__(self, model_dir: Any, resumed_at: int = 0):
+        self._directory = epath.Path(model_dir)
+        self._path = self._directory / METRICS_FILE
+        self._events: dict[str, EventFile] = {}
+        _drop_lines_after(self._path, resumed_at)
+
+    def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
+        """Log one point.
+
+        Args:
+          step: Updates made.
+          split: 'train', or 'eval/<task>'.
+          metrics: Numbers by name.
+        """
+        line = {"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}}
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self._event_file(split).write(step, metrics)
+
+    def _event_file(self, split: str) -> EventFile:
+        if split not in self._events:
+            kind, _, task = split.partition("/")
+            place = self._directory / {"eval": "training_eval"}.get(kind, kind)
+            self._events[split] = EventFile(place / task if task else place)
+        return self._events[split]
+
+
+class EventFile:
+    """A TensorBoard file of scalars."""
+
+    def __init__(self, directory: Any):
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+
+        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+        directory = epath.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.v2"
+        self._path = directory / name
+        self._append(self._event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one value a metric."""
+        values = [
+            self._summary.Value(tag=name, simple_value=value) for name, value in metrics.items()
+        ]
+        summary = self._summary(value=values)
+        self._append(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def _append(self, event: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        with self._path.open("ab") as file:
+            RecordWriter(file).write(event.SerializeToString())
+
+
+def read_metrics(model_dir: Any) -> list[dict[str, Any]]:
+    """All points of a run's metrics.jsonl; a half-written last line is left out."""
+    path = epath.Path(model_dir) / METRICS_FILE
+    if not path.exists():
+        return []
+    return [point for line in path.read_text().splitlines() if (point := _parsed(line))]
+
+
+def _drop_lines_after(path: epath.Path, step: int) -> None:
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines()
+    kept = [line for line in lines if (point := _parsed(line)) and point["step"] <= step]
+    if kept != lines:
+        write_text_atomically(path, "".join(line + "\n" for line in kept))
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None

@@ -1,0 +1,66 @@
+"""What `train` was asked for, checked, in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from clinical_t5x.training.config import (
+    DatasetConfig,
+    RestoreCheckpointConfig,
+    SaveCheckpointConfig,
+)
+
+if TYPE_CHECKING:
+    from clinical_t5x.partitioning import PjitPartitioner
+    from clinical_t5x.training.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """A training run as its configuration describes it; see `train.train` for the parameters.
+
+    Attributes:
+      eval_data: None where no held-out loss is wanted.
+      infer_data: None where no decoded evaluation is wanted.
+      eval_period: 0 for none.
+      open_batches: As `clinical_t5x.data.loader.open_batches`.
+    """
+
+    model: Any
+    model_dir: epath.Path
+    partitioner: PjitPartitioner
+    trainer_cls: Callable[..., Trainer]
+    train_data: DatasetConfig
+    eval_data: DatasetConfig | None
+    infer_data: DatasetConfig | None
+    save: SaveCheckpointConfig | None
+    restore: RestoreCheckpointConfig | None
+    total_steps: int
+    relative_steps: int | None
+    eval_steps: int
+    eval_period: int
+    stats_period: int
+    evaluate_first: bool
+    seed: int
+    hardware_rng: bool
+    actions: tuple[Any, ...]
+    evaluator_cls: Any
+    open_batches: Callable[..., Any]
+
+    @property
+    def data_seed(self) -> int:
+        """Seed of the order of training examples."""
+        return self.seed if self.train_data.seed is None else self.train_data.seed
+
+    def identity(self) -> dict[str, Any]:
+        """What must be asked again for a finished run to count as this one."""
+        return {
+            "task": self.train_data.mixture_or_task_name,
+            "seed": self.seed,
+            "total_steps": self.total_steps,
+            "relative_steps": self.relative_steps,
+        }

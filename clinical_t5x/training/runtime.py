@@ -1,0 +1,77 @@
+"""What a run needs from its process: compiled programs kept between runs, and stopping in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+# Keys of the run's random streams, folded into RANDOM_SEED.
+INIT_STREAM, DROPOUT_STREAM = 0, 1
+
+
+def keep_compiled_programs() -> None:
+    """Turn on JAX's persistent compilation cache.
+
+    It lies in $JAX_COMPILATION_CACHE_DIR, else under the user's cache directory;
+    JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        place = Path(home) / "clinical_t5x" / "xla"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            _log.info("no compilation cache: %s", error)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def random_key(seed: int, stream: int, *, hardware: bool = False) -> Any:
+    """The key of one of the run's random streams.
+
+    Args:
+      seed: RANDOM_SEED.
+      stream: INIT_STREAM or DROPOUT_STREAM.
+      hardware: Take the accelerator's generator: faster on TPU, but its bits depend on the mesh.
+    """
+    import jax
+
+    key = jax.random.key(seed, impl="rbg" if hardware else "threefry2x32")
+    return jax.random.fold_in(key, stream)
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM as a flag that the loop reads between two steps.
+
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers,
+    signals keep their usual meaning. Use as a context manager.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.reason is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.reason = {signal.SIGINT: "Ctrl-C"}.get(number, "SIGTERM")
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

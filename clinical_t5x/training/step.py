@@ -1,0 +1,108 @@
+"""One update, and one evaluation, as jitted functions of sharded arrays.
+
+Losses and metrics are sums over tokens, never means, so that a batch may be cut into microbatches
+or over devices and give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from clinical_t5x.console import UserError
+from clinical_t5x.partitioning import BATCH_AXES, PjitPartitioner
+from clinical_t5x.training.optimizer import BoundOptimizer
+from clinical_t5x.training.state import TrainState, shardings_of
+
+Batch = Mapping[str, jax.Array]
+Metrics = dict[str, jax.Array]
+
+
+def make_train_step(
+    model: Any,
+    optimizer: BoundOptimizer,
+    partitioner: PjitPartitioner,
+    abstract_state: TrainState,
+    *,
+    num_microbatches: int | None = None,
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
+    """The jitted update `(state, batch, key) -> (state, metric sums)`; the state is donated.
+
+    Dropout takes its key from `key` and the step alone, so that it does not depend on the mesh or
+    on how often the run was resumed.
+    """
+    gradient = _gradient_fn(model, partitioner, num_microbatches or 1)
+    shardings = shardings_of(abstract_state)
+
+    def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+        dropout_rng = jax.random.fold_in(key, state.step)
+        grads, metrics = gradient(state.params, batch, dropout_rng)
+        # the reduction over replicas ends where each parameter lives
+        grads = jax.lax.with_sharding_constraint(grads, shardings.params)
+        updates, opt_state = optimizer.transformation.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        if "encoder_input_tokens" in batch:
+            metrics["num_inputs"] = jnp.sum(batch["encoder_input_tokens"] > 0, dtype=jnp.float32)
+        return TrainState(state.step + 1, params, opt_state), metrics
+
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, partitioner.replicated))
+
+
+def make_eval_step(model: Any, partitioner: PjitPartitioner) -> Callable[[Any, Batch], Metrics]:
+    """The jitted `(params, batch) -> metric sums`, without dropout."""
+
+    def eval_step(params: Any, batch: Batch) -> Metrics:
+        return model.loss_fn(params, batch, None)[1]
+
+    return jax.jit(eval_step, out_shardings=partitioner.replicated)
+
+
+def _gradient_fn(model: Any, partitioner: PjitPartitioner, num_microbatches: int) -> Callable:
+    """`(params, batch, rng) -> (gradient of the summed loss, metric sums)`."""
+
+    def loss(params: Any, batch: Batch, rng: jax.Array) -> tuple[jax.Array, Metrics]:
+        return model.loss_fn(params, batch, rng)
+
+    one_batch = jax.grad(loss, has_aux=True)
+    if num_microbatches == 1:
+        return one_batch
+
+    def accumulated(params: Any, batch: Batch, rng: jax.Array) -> tuple[Any, Metrics]:
+        parts = _microbatches(batch, num_microbatches, partitioner)
+        first = jax.tree.map(lambda part: part[0], parts)
+        shapes = jax.eval_shape(one_batch, params, first, rng)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+        def add(total: Any, numbered: tuple[jax.Array, Batch]) -> tuple[Any, None]:
+            index, part = numbered
+            more = one_batch(params, part, jax.random.fold_in(rng, index))
+            return jax.tree.map(jnp.add, total, more), None
+
+        return jax.lax.scan(add, zeros, (jnp.arange(num_microbatches), parts))[0]
+
+    return accumulated
+
+
+def _microbatches(batch: Batch, count: int, partitioner: PjitPartitioner) -> Batch:
+    """[batch, ...] to [count, batch / count, ...]: rows i, i + count, ... form microbatch i.
+
+    Taken with a stride, every device keeps its own rows and no row moves.
+    """
+    sharding = NamedSharding(partitioner.mesh, PartitionSpec(None, BATCH_AXES))
+
+    def split(feature: jax.Array) -> jax.Array:
+        rows = feature.shape[0]
+        if rows % (count * partitioner.batch_shards):
+            raise UserError(
+                f"trainer.Trainer.num_microbatches = {count} does not divide BATCH_SIZE = {rows} "
+                f"over {partitioner.batch_shards} batch shards"
+            )
+        parts = feature.reshape(rows // count, count, *feature.shape[1:]).swapaxes(0, 1)
+        return jax.lax.with_sharding_constraint(parts, sharding)
+
+    return {name: split(feature) for name, feature in batch.items()}

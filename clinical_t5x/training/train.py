@@ -1,0 +1,215 @@
+"""`train`: from a configured model and task to a trained one in MODEL_DIR.
+
+The order of things: mistakes in the call, then the data (a missing corpus is said before JAX
+compiles anything), then the state (MODEL_DIR's newest checkpoint, else the configured one, else
+random parameters), then the loop. What a run did is in MODEL_DIR: config.gin, model-info.txt,
+metrics.jsonl, TensorBoard files, checkpoint_N, and _COMPLETE.json at the end.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from clinical_t5x import console, storage
+from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
+from clinical_t5x.training.request import TrainRequest
+
+if TYPE_CHECKING:
+    from clinical_t5x.partitioning import PjitPartitioner
+    from clinical_t5x.training.state import TrainState
+    from clinical_t5x.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
+
+_DEFAULT_SEED = 0
+_DEFAULT_STATS_PERIOD = 100
+
+# Parameters of T5X's train that steer parts which do not exist here.
+_IGNORED = {
+    "concurrent_metrics": "metrics are computed while the device works",
+    "train_eval_get_dataset_fn": "evaluation data comes from the token store",
+    "train_state_initializer_cls": "states are born sharded",
+    "use_orbax": "Orbax writes all checkpoints",
+    "verify_matching_vocabs_fn": "vocabularies are compared by content",
+    "gc_period": "Python's collector does not stall a step here",
+}
+
+
+def train(
+    *,
+    model: Any,
+    train_dataset_cfg: DatasetConfig,
+    train_eval_dataset_cfg: DatasetConfig | None,
+    infer_eval_dataset_cfg: DatasetConfig | None,
+    checkpoint_cfg: CheckpointConfig,
+    partitioner: PjitPartitioner,
+    trainer_cls: Callable[..., Trainer],
+    model_dir: str,
+    total_steps: int,
+    eval_steps: int | None,
+    eval_period: int,
+    relative_steps: int | None = None,
+    stats_period: int | None = None,
+    random_seed: int | None = None,
+    use_hardware_rng: bool = False,
+    summarize_config_fn: Callable[[str, Any, int], None] | None = None,
+    inference_evaluator_cls: Any = None,
+    get_dataset_fn: Callable[..., Any] | None = None,
+    actions: Mapping[Any, Sequence[Any]] | None = None,
+    run_eval_before_training: bool = False,
+    concurrent_metrics: bool = True,
+    train_eval_get_dataset_fn: Any = None,
+    train_state_initializer_cls: Any = None,
+    use_orbax: bool = True,
+    verify_matching_vocabs_fn: Any = None,
+    gc_period: int = 0,
+) -> TrainState | None:
+    """Train, going on from where an earlier run of the same command stopped.
+
+    The parameters are T5X's. Those after `run_eval_before_training` steer parts of T5X that do not
+    exist here and are ignored. What is different or deserves a word:
+
+    Args:
+      checkpoint_cfg: How to save, and what to begin from unless MODEL_DIR holds a checkpoint.
+      total_steps: The step to end at; counts the steps of the checkpoint that the run begins from.
+      eval_steps: Batches an evaluation of the held-out loss takes at most.
+      eval_period: Steps between evaluations; 0 for none.
+      relative_steps: Steps of this run, however often it is resumed; replaces `total_steps`.
+      stats_period: Steps between training metrics; default `eval_period`.
+      random_seed: Fixes parameters, dropout and, unless DatasetConfig.seed is set, the order of
+        the data. None means 0 (T5X: another seed every time).
+      use_hardware_rng: The accelerator's random bits for dropout: they depend on the mesh.
+      get_dataset_fn: Opens batches; default `clinical_t5x.data.loader.open_batches`.
+      actions: Lists of actions by 'TRAIN', 'TRAIN_EVAL' or 'INFER_EVAL'.
+
+    Returns:
+      The final state, or None when MODEL_DIR already held the finished run.
+
+    Raises:
+      UserError: missing data, a checkpoint of other data or another model, impossible settings.
+      console.Stopped: on Ctrl-C or SIGTERM, after saving.
+      NonFiniteLossError: when the loss is NaN or infinite.
+    """
+    _tell_ignored(
+        concurrent_metrics=not concurrent_metrics,
+        train_eval_get_dataset_fn=train_eval_get_dataset_fn,
+        train_state_initializer_cls=train_state_initializer_cls,
+        use_orbax=not use_orbax,
+        verify_matching_vocabs_fn=verify_matching_vocabs_fn,
+        gc_period=gc_period,
+    )
+    request = TrainRequest(
+        model=model,
+        model_dir=epath.Path(model_dir).expanduser(),
+        partitioner=partitioner,
+        trainer_cls=trainer_cls,
+        train_data=train_dataset_cfg,
+        eval_data=train_eval_dataset_cfg if eval_period and eval_steps else None,
+        infer_data=infer_eval_dataset_cfg if eval_period else None,
+        save=checkpoint_cfg.save,
+        restore=checkpoint_cfg.restore,
+        total_steps=total_steps,
+        relative_steps=relative_steps,
+        eval_steps=eval_steps or 0,
+        eval_period=eval_period or 0,
+        stats_period=stats_period or eval_period or _DEFAULT_STATS_PERIOD,
+        evaluate_first=run_eval_before_training,
+        seed=_DEFAULT_SEED if random_seed is None else random_seed,
+        hardware_rng=use_hardware_rng,
+        actions=tuple(action for group in (actions or {}).values() for action in group),
+        evaluator_cls=inference_evaluator_cls,
+        open_batches=get_dataset_fn or open_batches,
+    )
+    if random_seed is None:
+        console.say(f"RANDOM_SEED is not set: {_DEFAULT_SEED} is taken")
+    with console.interrupt_on_sigterm():
+        return _run(request, summarize_config_fn)
+
+
+def _run(
+    request: TrainRequest, summarize: Callable[[str, Any, int], None] | None
+) -> TrainState | None:
+    if _already_complete(request):
+        return None
+    begun = time.monotonic()
+    batches = _open_all(request)
+
+    from clinical_t5x.training.begin import begin_run  # JAX's seconds come after the data's checks
+
+    ready = begin_run(request, batches)
+    request.model_dir.mkdir(parents=True, exist_ok=True)
+    (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)
+    ready.write_model_info(request.model_dir)
+    if summarize is not None:
+        summarize(str(request.model_dir), None, ready.schedule.first)
+    console.say(ready.announcement(time.monotonic() - begun))
+    reason = ready.run()
+    _mark_complete(request, int(ready.trainer.train_state.step), reason)
+    return ready.trainer.train_state
+
+
+def _open_all(request: TrainRequest) -> dict[str, Any]:
+    """Open training and held-out data; missing data ends the run here."""
+    opened = {"train": open_configured(request.open_batches, request.train_data, request.seed)}
+    if request.eval_data is not None:
+        opened["eval"] = open_configured(request.open_batches, request.eval_data, request.seed)
+    return opened
+
+
+def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int) -> Any:
+    """Open what a DatasetConfig means; its seed defaults to the run's.
+
+    Raises:
+      UserError: when it has no batch size.
+    """
+    if config.batch_size is None:
+        raise console.UserError("BATCH_SIZE is None: training needs a number of examples")
+    return opener(
+        config.mixture_or_task_name,
+        split=config.split,
+        feature_lengths=config.task_feature_lengths,
+        batch_size=config.batch_size,
+        pack=config.pack,
+        shuffle=config.shuffle,
+        seed=seed if config.seed is None else config.seed,
+        module=config.module,
+    )
+
+
+def open_batches(task_name: str, **options: Any) -> Any:
+    """`clinical_t5x.data.loader.open_batches`, imported when it is needed."""
+    from clinical_t5x.data import loader
+
+    return loader.open_batches(task_name, **options)
+
+
+def _tell_ignored(**given: Any) -> None:
+    reasons = [f"{name} ({_IGNORED[name]})" for name, value in given.items() if value]
+    if reasons:
+        _log.info("train ignores %s", ", ".join(reasons))
+
+
+def _already_complete(request: TrainRequest) -> bool:
+    """Whether MODEL_DIR holds this run, finished."""
+    if not storage.is_complete(request.model_dir, request.identity()):
+        return False
+    step = storage.completion(request.model_dir)["step"]
+    console.say(f"{request.model_dir} is complete at step {step:,}: nothing to do")
+    return True
+
+
+def _mark_complete(request: TrainRequest, step: int, reason: str | None) -> None:
+    import jax
+
+    if jax.process_index() == 0:
+        identity = request.identity()
+        mark = {"fingerprint": storage.fingerprint(identity), "made_from": identity}
+        mark |= {"step": step, "ended_by": reason or "total_steps"}
+        storage.write_json_atomically(request.model_dir / storage.COMPLETE_MARK, mark)
+    ended = f": {reason}" if reason else ""
+    console.say(f"trained to step {step:,}{ended}; everything is in {request.model_dir}")

@@ -1,0 +1,199 @@
+"""The trainer: a model, its optimizer and its mesh, compiled; and actions that may stop a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from clinical_t5x.console import UserError
+from clinical_t5x.partitioning import PjitPartitioner
+from clinical_t5x.training import state as states
+from clinical_t5x.training.optimizer import bind_optimizer
+from clinical_t5x.training.schedule import LearningRateFn
+from clinical_t5x.training.step import make_eval_step, make_train_step
+
+
+class Trainer:
+    """Holds the training state and the compiled functions that act on it.
+
+    T5X's constructor; gin binds `learning_rate_fn` and `num_microbatches`, `train` gives the rest.
+
+    Args:
+      model: An EncoderDecoderModel (or what has its functions).
+      train_state: The state, or None until `train_state` is set.
+      partitioner: The mesh and rules.
+      eval_names: Names of the evaluation tasks; kept for actions.
+      summary_dir: MODEL_DIR; kept for actions.
+      train_state_axes: Accepted for T5X's sake: the axes are derived from model and optimizer.
+      rng: Key from which every step's dropout key is derived.
+      learning_rate_fn: From step to learning rate.
+      num_microbatches: Parts that a batch is cut into to save memory; None or 0 for one.
+      weight_metrics_computer: Accepted for T5X's sake; ignored.
+      first_step: The step at which this run's optimizer memory begins.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        train_state: states.TrainState | None,
+        partitioner: PjitPartitioner,
+        eval_names: tuple[str, ...],
+        summary_dir: str | None,
+        train_state_axes: Any,
+        rng: jax.Array,
+        learning_rate_fn: LearningRateFn,
+        num_microbatches: int | None,
+        weight_metrics_computer: Any = None,
+        *,
+        first_step: int = 0,
+    ):
+        self.model, self.partitioner = model, partitioner
+        self.eval_names, self.summary_dir = tuple(eval_names), summary_dir
+        self.learning_rate_fn = learning_rate_fn
+        self.train_state = train_state
+        self.compile_seconds: float | None = None
+        self._rng = rng
+
+        def since_first_step(updates: jax.Array) -> jax.Array:
+            # the optimizer counts its own updates; schedules speak of the model's steps
+            return learning_rate_fn(updates + first_step)
+
+        self.optimizer = bind_optimizer(
+            model.optimizer_def,
+            since_first_step,
+            states.abstract_params(model),
+            model.logical_axes(),
+        )
+        self.abstract_state = states.abstract_state(model, self.optimizer, partitioner)
+        self._step = make_train_step(
+            model,
+            self.optimizer,
+            partitioner,
+            self.abstract_state,
+            num_microbatches=num_microbatches,
+        )
+        self._compiled: Any = None
+        self._eval_step = make_eval_step(model, partitioner)
+
+    def init_state(self, rng: jax.Array) -> None:
+        """Begin from random parameters."""
+        self.train_state = states.init_state(self.model, self.optimizer, self.abstract_state, rng)
+
+    def state_from_params(self, params: Any, step: int) -> None:
+        """Begin from given parameters with a new optimizer memory."""
+        self.train_state = states.state_from_params(
+            params, self.optimizer, self.abstract_state, step
+        )
+
+    def compile(self, batch: Mapping[str, jax.Array]) -> None:
+        """Compile the update for batches like this one, timed."""
+        begun = time.monotonic()
+        self._compiled = self._step.lower(self.abstract_state, batch, self._rng).compile()
+        self.compile_seconds = time.monotonic() - begun
+
+    def train_step(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """One update; returns metric sums that may still be on their way."""
+        if self._compiled is None:
+            self.compile(batch)
+        self.train_state, sums = self._compiled(self.train_state, batch, self._rng)
+        return sums
+
+    def eval_step(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Metric sums of one batch, without an update."""
+        return self._eval_step(self.train_state.params, batch)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of the update after `step` updates."""
+        return float(self.learning_rate_fn(step))
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss is not a number any more; nothing was saved after it."""
+
+
+def refuse_non_finite(step: int, loss: float) -> None:
+    """Stop a run whose loss is NaN or infinite.
+
+    Raises:
+      NonFiniteLossError: naming the step and what to try.
+    """
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            f"the loss at step {step} is {loss}: training stopped, the checkpoints before it are "
+            "kept. Try a lower learning rate (create_learning_rate_scheduler.base_learning_rate), "
+            "a longer warm-up, or dtype = 'float32'"
+        )
+
+
+class TerminateOnNanAction:
+    """Stops training when a metric is not finite (T5X's name).
+
+    The loop itself guards the training loss at every step; this guards an evaluation metric.
+
+    Args:
+      task: The task whose metrics are watched.
+      metric: Its name.
+    """
+
+    def __init__(self, task: str, metric: str = "loss"):
+        self._task, self._metric = task, metric
+
+    def run(self, step: int, metrics_by_task: Mapping[str, Mapping[str, float]]) -> str | None:
+        """Why training should stop, or None."""
+        value = metrics_by_task.get(self._task, {}).get(self._metric)
+        if value is not None and not math.isfinite(value):
+            return f"{self._task}/{self._metric} is {value} at step {step}"
+        return None
+
+
+class EarlyStoppingAction:
+    """Stops training when a metric has not improved for a while (T5X's name).
+
+    Args:
+      metric: (task, metric name).
+      mode: 'min' or 'max': which is better.
+      patience: Evaluations without improvement that are allowed.
+      atol: What counts as improvement, absolute.
+      rtol: What counts as improvement, relative to the best.
+    """
+
+    def __init__(
+        self,
+        metric: tuple[str, str],
+        mode: str,
+        patience: int = 3,
+        atol: float = 0.0,
+        rtol: float = 0.0,
+    ):
+        if mode not in ("min", "max"):
+            raise UserError(f"EarlyStoppingAction.mode = {mode!r}: choose 'min' or 'max'")
+        if atol < 0 or rtol < 0:
+            raise UserError("EarlyStoppingAction.atol and rtol must not be negative")
+        self._task, self._metric = metric
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._patience, self._atol, self._rtol = patience, atol, rtol
+        self._best: float | None = None
+        self._waited = 0
+
+    def run(self, step: int, metrics_by_task: Mapping[str, Mapping[str, float]]) -> str | None:
+        """Why training should stop, or None."""
+        value = metrics_by_task.get(self._task, {}).get(self._metric)
+        if value is None:
+            return None
+        score = self._sign * value
+        margin = self._atol + self._rtol * abs(self._best or 0.0)
+        if self._best is None or score > self._best + margin:
+            self._best, self._waited = score, 0
+            return None
+        self._waited += 1
+        if self._waited < self._patience:
+            return None
+        best = self._sign * self._best
+        return (
+            f"{self._task}/{self._metric} did not improve on {best:.6g} in {self._waited} "
+            f"evaluations (step {step})"
+        )
