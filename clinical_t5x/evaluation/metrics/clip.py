@@ -97,6 +97,7 @@ CLIP = MetricFamily(
     observe=_observe,
     reduce=_reduce,
     headline=("micro_f1", "macro_f1"),
+    unit="discharge summary",
     lower_is_better=frozenset({"unknown_labels_per_sentence"}),
     display=_display,
 )

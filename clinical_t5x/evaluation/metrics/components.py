@@ -20,8 +20,9 @@ class MetricFamily:
 
     `observe(target, prediction)` gives the K components of one example, named by `columns`;
     `reduce(sums)` turns component sums of shape [..., K] into metrics of shape [...], NaN where a
-    metric is undefined (no answerable question in the sample, say). `display(prediction)` is what
-    may be kept of a prediction without asking: label names, never free text.
+    metric is undefined (no answerable question in the sample, say). `headline` names the metrics a
+    table shows; `unit` is what is resampled, in words. `display(prediction)` is what may be kept of
+    a prediction without asking: label names, never free text.
     """
 
     name: str
@@ -29,6 +30,7 @@ class MetricFamily:
     observe: Callable[[Any, Any], Sequence[float]]
     reduce: Reduce
     headline: tuple[str, ...]
+    unit: str = "unit"
     lower_is_better: frozenset[str] = frozenset()
     display: Callable[[Any], str | None] = lambda prediction: None
 

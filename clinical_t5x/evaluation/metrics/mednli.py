@@ -60,6 +60,7 @@ MEDNLI = MetricFamily(
     observe=_observe,
     reduce=_reduce,
     headline=("accuracy",),
+    unit="premise group",
     lower_is_better=frozenset({"unrecognised"}),
     display=parse_label,
 )

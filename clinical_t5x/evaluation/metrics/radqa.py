@@ -92,6 +92,7 @@ RADQA = MetricFamily(
     observe=_observe,
     reduce=_reduce,
     headline=("exact_match", "f1"),
+    unit="context",
 )
 
 

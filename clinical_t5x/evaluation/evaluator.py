@@ -1,0 +1,332 @@
+"""One way from a predictor to results, for training-time hooks, `eval` and every baseline.
+
+Examples whose prediction is already on disk are not repeated; the others are predicted, scored one
+by one into metric components, and written as they come. Results with intervals go to the results
+store (results.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from clinical_t5x.console import Progress, UserError
+from clinical_t5x.evaluation import results as results_store
+from clinical_t5x.evaluation import statistics
+from clinical_t5x.evaluation.metrics.components import (
+    Components,
+    MetricFamily,
+    as_text,
+    family_of,
+)
+from clinical_t5x.evaluation.predictions import PredictionFile
+from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
+from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
+from clinical_t5x.storage import fingerprint, write_text_atomically
+
+_FLUSH_EVERY = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+    """What evaluation needs of a task.
+
+    Attributes:
+      name: the task's name.
+      metric_fns: functions (targets, predictions) -> {metric: value}.
+      postprocess: (text, example=record, is_target=bool) -> what the metrics take.
+      unit: what a record's `unit` is, for the reader of a result.
+    """
+
+    name: str
+    metric_fns: tuple[Callable, ...]
+    postprocess: Callable[..., Any]
+    unit: str = "unit"
+
+    @classmethod
+    def of(cls, task: Any) -> TaskSpec:
+        """The specification of a SeqIO task."""
+        families = [family_of(metric_fn) for metric_fn in task.metric_fns]
+        units = [family.unit for family in families if family is not None]
+        return cls(
+            task.name, tuple(task.metric_fns), task.postprocess_fn, units[0] if units else "example"
+        )
+
+    @property
+    def families(self) -> tuple[MetricFamily, ...]:
+        """The metric families whose components are kept for each example."""
+        found = [family_of(metric_fn) for metric_fn in self.metric_fns]
+        return tuple(family for family in found if family is not None)
+
+    @property
+    def text_metric_fns(self) -> tuple[Callable, ...]:
+        """Metric functions without components: they need every prediction's text at once."""
+        return tuple(fn for fn in self.metric_fns if family_of(fn) is None)
+
+
+class Evaluator:
+    """Evaluates predictors on one split of one task.
+
+    Args:
+      task: what to compute.
+      examples: the split: `records`, `inputs`, `targets`, `feature_lengths`, `truncated`,
+        `task_version` (clinical_t5x.data.loader.Examples).
+      split: its name.
+      output_dir: the run directory; None writes nothing.
+      with_text: also write inputs, targets and predicted text into predictions.jsonl. They are
+        note text: keep such files where the data may be.
+      resamples: of the bootstrap.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        examples: Any,
+        *,
+        split: str,
+        output_dir: str | os.PathLike | None = None,
+        with_text: bool = False,
+        resamples: int = statistics.RESAMPLES,
+    ):
+        self.task, self.examples, self.split = task, examples, split
+        self._output_dir = None if output_dir is None else epath.Path(output_dir)
+        self._with_text = with_text
+        self._resamples = resamples
+        records = examples.records
+        self._ids = [as_text(record["id"]) for record in records]
+        self._units = [as_text(record.get("unit", record["id"])) for record in records]
+        self._check_ids()
+        self._targets = [
+            task.postprocess(record["targets_pretokenized"], example=record, is_target=True)
+            for record in records
+        ]
+
+    def _check_ids(self) -> None:
+        if not self._ids:
+            raise UserError(f"the split {self.split!r} of {self.task.name} has no examples")
+        if len(set(self._ids)) < len(self._ids):
+            raise UserError(
+                f"{len(self._ids) - len(set(self._ids))} examples of {self.task.name}"
+                f" {self.split} repeat an id; ids must be unique: prepare the data set again"
+            )
+
+    @property
+    def max_target_tokens(self) -> int:
+        """The decoding limit: the longest target, end-of-sequence included; never a fixed one."""
+        longest = max((len(target) for target in self.examples.targets), default=1)
+        return max(longest, int(self.examples.feature_lengths.get("targets", 0)))
+
+    def run(self, predictor: Predictor, provenance: Provenance) -> Evaluation:
+        """Predict what is not yet predicted, compute metrics and intervals, write results."""
+        rows = _Rows(self.task, len(self._ids))
+        if self._output_dir is None:
+            self._predict(predictor, rows, range(len(self._ids)), file=None)
+        else:
+            header = self._header(predictor, provenance)
+            with PredictionFile(self._predictions_path(provenance), header) as file:
+                self._predict(predictor, rows, self._take_finished(file, rows), file=file)
+        evaluation = self._evaluation(rows, provenance)
+        if self._output_dir is not None:
+            results_store.save_evaluation(self._output_dir, evaluation)
+            self._append_metrics(evaluation, provenance)
+        return evaluation
+
+    def _predictions_path(self, provenance: Provenance) -> epath.Path:
+        name = results_store.evaluation_directory(
+            "", self.task.name, self.split, provenance.checkpoint_step
+        ).name
+        return self._output_dir / "predictions" / f"{name}.jsonl"
+
+    def _header(self, predictor: Predictor, provenance: Provenance) -> dict[str, Any]:
+        return {
+            "predictor": predictor.identity(),
+            "task": self.task.name,
+            "task_version": self.examples.task_version,
+            "split": self.split,
+            "examples": fingerprint(self._ids),
+            "max_target_tokens": self.max_target_tokens,
+            "families": [family.name for family in self.task.families],
+            "with_text": self._with_text,
+            **{
+                name: getattr(provenance, name)
+                for name in ("model", "initialisation", "seed", "checkpoint", "checkpoint_step")
+            },
+            "config_hash": provenance.config_hash,
+        }
+
+    def _take_finished(self, file: PredictionFile, rows: _Rows) -> list[int]:
+        """Fill `rows` from a file's finished lines; the positions that are left to predict."""
+        left = []
+        for position, identity in enumerate(self._ids):
+            line = file.finished.get(identity)
+            # A metric without components needs the text, which most files do not hold.
+            if line is None or (self.task.text_metric_fns and "text" not in line):
+                left.append(position)
+            else:
+                rows.restore(position, line)
+                if "text" in line:
+                    record = self.examples.records[position]
+                    rows.predictions[position] = self.task.postprocess(
+                        line["text"], example=record, is_target=False
+                    )
+        return left
+
+    def _predict(
+        self,
+        predictor: Predictor,
+        rows: _Rows,
+        positions: Sequence[int],
+        *,
+        file: PredictionFile | None,
+    ) -> None:
+        requests = [self._request(position) for position in positions]
+        if not requests:
+            return
+        what = f"{self.task.name} {self.split}"
+        with Progress(f"predict {what}", len(requests), unit="examples") as progress:
+            for index, generation in predictor.generate(
+                requests, max_target_tokens=self.max_target_tokens
+            ):
+                position = positions[index]
+                line = self._score(rows, position, generation)
+                if file is not None:
+                    file.add(line)
+                    if index % _FLUSH_EVERY == 0:
+                        file.flush()
+                progress.advance()
+        missing = int(np.count_nonzero(~rows.done))
+        if missing:
+            raise RuntimeError(f"the predictor left {missing} examples of {what} without an answer")
+
+    def _request(self, position: int) -> Request:
+        record = self.examples.records[position]
+        text = as_text(record.get("inputs_pretokenized", ""))
+        return Request(self._ids[position], text, self.examples.inputs[position])
+
+    def _score(self, rows: _Rows, position: int, generation: Generation) -> dict[str, Any]:
+        """Score one generation into `rows`; its line for the file."""
+        record = self.examples.records[position]
+        prediction = self.task.postprocess(generation.text, example=record, is_target=False)
+        line: dict[str, Any] = {
+            "id": self._ids[position],
+            "score": None if generation.score is None else round(generation.score, 4),
+            "tokens": generation.n_tokens,
+            "at_limit": generation.at_limit,
+            "components": rows.observe(position, self._targets[position], prediction, generation),
+        }
+        labels = [family.display(prediction) for family in self.task.families]
+        if any(label is not None for label in labels):
+            line["prediction"] = next(label for label in labels if label is not None)
+        if self._with_text:
+            line |= {
+                "text": generation.text,
+                "target": self._targets[position],
+                "input": as_text(record.get("inputs_pretokenized", "")),
+            }
+        return line
+
+    def _evaluation(self, rows: _Rows, provenance: Provenance) -> Evaluation:
+        task, method = self.task, "bca"
+        units, sums, metrics = [], {}, []
+        for family, matrix in rows.matrices.items():
+            units, sums[family.name] = Components(family, matrix).by_unit(self._units)
+            intervals = statistics.bootstrap_intervals(
+                sums[family.name], family.reduce, method=method, resamples=self._resamples
+            )
+            for name, value in family.values(sums[family.name].sum(axis=0)).items():
+                interval = intervals.get(name)
+                low, high = (interval.low, interval.high) if interval else (None, None)
+                metrics.append((name, value, low, high, name not in family.lower_is_better))
+        for metric_fn in task.text_metric_fns:
+            values = metric_fn(self._targets, rows.predictions)
+            metrics += [(name, float(value), None, None, True) for name, value in values.items()]
+        salt = task.families[0].name if task.families else task.name
+        hashed = results_store.hash_units(salt, units or dict.fromkeys(self._units))
+        shared = {
+            **{
+                field.name: getattr(provenance, field.name)
+                for field in dataclasses.fields(provenance)
+            },
+            "task": task.name,
+            "task_version": self.examples.task_version,
+            "split": self.split,
+            "level": statistics.LEVEL,
+            "resamples": self._resamples,
+            "n": len(self._ids),
+            "n_units": len(hashed),
+            "unit": task.unit,
+            "created": results_store.utc_now(),
+        }
+        found = tuple(
+            Result(
+                metric=name,
+                value=value,
+                low=low,
+                high=high,
+                method="none" if low is None else method,
+                higher_is_better=higher_is_better,
+                **shared,
+            )
+            for name, value, low, high, higher_is_better in metrics
+        )
+        counts = {
+            "predictions_at_limit": int(rows.at_limit.sum()),
+            "inputs_or_targets_cut": int(self.examples.truncated),
+            "max_target_tokens": self.max_target_tokens,
+            "predicted_tokens": int(rows.tokens.sum()),
+        }
+        return Evaluation(found, counts, hashed, sums)
+
+    def _append_metrics(self, evaluation: Evaluation, provenance: Provenance) -> None:
+        """Add a line to inference_eval/TASK-metrics.jsonl, as T5X does; once for each step."""
+        name = re.sub(r"[^\w.-]", "_", self.task.name)
+        path = self._output_dir / "inference_eval" / f"{name}-metrics.jsonl"
+        step = -1 if provenance.checkpoint_step is None else provenance.checkpoint_step
+        values = {result.metric: result.value for result in evaluation.results}
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] != step]
+        kept.append(json.dumps({"step": step, **values}))
+        write_text_atomically(path, "".join(f"{line}\n" for line in kept))
+
+
+class _Rows:
+    """What is known of every example: components, and counts about its generation."""
+
+    def __init__(self, task: TaskSpec, n: int):
+        self.matrices = {family: np.zeros((n, len(family.columns))) for family in task.families}
+        self.predictions: list[Any] = [None] * n
+        self.done = np.zeros(n, dtype=bool)
+        self.at_limit = np.zeros(n, dtype=bool)
+        self.tokens = np.zeros(n, dtype=np.int64)
+
+    def observe(
+        self, position: int, target: Any, prediction: Any, generation: Generation
+    ) -> dict[str, dict[str, float]]:
+        """Score a fresh prediction; its components that are not 0, by family and name."""
+        self.predictions[position] = prediction
+        self._mark(position, at_limit=generation.at_limit, tokens=generation.n_tokens)
+        kept = {}
+        for family, matrix in self.matrices.items():
+            matrix[position] = family.observe(target, prediction)
+            named = zip(family.columns, matrix[position], strict=True)
+            kept[family.name] = {name: float(value) for name, value in named if value}
+        return kept
+
+    def restore(self, position: int, line: Mapping[str, Any]) -> None:
+        """Take an example from its line in a prediction file."""
+        self._mark(position, at_limit=line["at_limit"], tokens=line["tokens"])
+        for family, matrix in self.matrices.items():
+            for name, value in line["components"][family.name].items():
+                matrix[position, family.columns.index(name)] = value
+
+    def _mark(self, position: int, *, at_limit: bool, tokens: int) -> None:
+        self.done[position] = True
+        self.at_limit[position] = at_limit
+        self.tokens[position] = tokens

@@ -1,0 +1,265 @@
+"""The results store: one schema for every number, and the unit sums that intervals come from.
+
+A run directory holds `results/TASK-SPLIT[-step_N]/` for each evaluation: `results.json` (the
+results and counts), `units.npz` (hashed unit ids and component sums, so that two runs can be
+compared unit by unit) and the mark of a completed stage. No text and no plain unit id is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import hashlib
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from etils import epath
+
+import clinical_t5x
+from clinical_t5x.console import UserError
+from clinical_t5x.storage import (
+    COMPLETE_MARK,
+    is_complete,
+    read_json,
+    stage_directory,
+    write_json_atomically,
+)
+
+SCHEMA = 1
+RESULTS_FILE = "results.json"
+UNITS_FILE = "units.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What was evaluated: everything a result must say besides the task and the number.
+
+    Attributes:
+      model: which network, such as "t5-tiny"; systems that are not models have a name as well.
+      initialisation: "majority", "scratch", "pretrained" or another word; the row of a report.
+      seed: the training seed; None where nothing was trained.
+      checkpoint: path of the checkpoint; empty where there is none.
+      checkpoint_step: its step.
+      config_hash: SHA-256 of the operative configuration, or empty.
+      synthetic: whether the data are the synthetic PhysioNet.
+      commit: of the code; found out when empty.
+    """
+
+    model: str
+    initialisation: str
+    seed: int | None = None
+    checkpoint: str = ""
+    checkpoint_step: int | None = None
+    config_hash: str = ""
+    synthetic: bool = False
+    commit: str = dataclasses.field(default_factory=lambda: code_version())
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One metric of one system on one split, with its interval.
+
+    `value`, `low` and `high` are on the metric's own scale (fractions, 0 to 1, for the benchmarks);
+    `low` and `high` are None where a metric has no components to resample. `n` counts examples,
+    `n_units` the units (`unit`) that were resampled. `created` is UTC.
+    """
+
+    model: str
+    initialisation: str
+    task: str
+    task_version: str
+    split: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    level: float
+    method: str
+    resamples: int
+    n: int
+    n_units: int
+    unit: str
+    seed: int | None
+    checkpoint: str
+    checkpoint_step: int | None
+    config_hash: str
+    commit: str
+    higher_is_better: bool
+    synthetic: bool
+    created: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """All results of one evaluation and the unit sums behind them.
+
+    Attributes:
+      results: one for each metric; they share everything but metric, value and interval.
+      counts: whole numbers worth knowing: predictions at the length limit, inputs cut, and so on.
+      units: hashed unit ids [U], 16 hexadecimal digits each.
+      sums: for each metric family its component sums [U, K].
+      directory: where it was read from; None before it is saved.
+    """
+
+    results: tuple[Result, ...]
+    counts: Mapping[str, int]
+    units: np.ndarray
+    sums: Mapping[str, np.ndarray]
+    directory: str | None = None
+
+    def result(self, metric: str) -> Result:
+        """The result of one metric."""
+        for result in self.results:
+            if result.metric == metric:
+                return result
+        known = ", ".join(result.metric for result in self.results)
+        raise UserError(f"{self.place} has no metric {metric!r}; it has {known}")
+
+    @property
+    def place(self) -> str:
+        """Where it lies, or what it is, for messages."""
+        first = self.results[0]
+        return self.directory or f"the evaluation of {first.task} on {first.split}"
+
+
+def hash_units(kind: str, units: Iterable[str]) -> np.ndarray:
+    """Unit ids as 16 hexadecimal digits, equal for equal ids of one kind of task: [U]."""
+    digests = [hashlib.sha256(f"{kind}\0{unit}".encode()).hexdigest()[:16] for unit in units]
+    return np.array(digests, dtype="S16")
+
+
+def evaluation_directory(
+    run_directory: str | os.PathLike, task: str, split: str, step: int | None
+) -> epath.Path:
+    """Where the evaluation of one task, split and checkpoint step belongs in a run directory."""
+    name = f"{task}-{split}" + ("" if step is None else f"-step_{step}")
+    return epath.Path(run_directory) / "results" / name.replace("/", "_")
+
+
+def save_evaluation(run_directory: str | os.PathLike, evaluation: Evaluation) -> epath.Path:
+    """Write an evaluation into its place in `run_directory`, whole or not at all."""
+    first = evaluation.results[0]
+    target = evaluation_directory(run_directory, first.task, first.split, first.checkpoint_step)
+    made_from = {"task": first.task, "task_version": first.task_version, "split": first.split}
+    with stage_directory(target, made_from) as directory:
+        with (directory / UNITS_FILE).open("wb") as file:
+            arrays = {f"sums/{family}": sums for family, sums in evaluation.sums.items()}
+            np.savez_compressed(file, units=evaluation.units, **arrays)
+        document = {
+            "schema": SCHEMA,
+            "results": [dataclasses.asdict(result) for result in evaluation.results],
+            "counts": dict(evaluation.counts),
+        }
+        write_json_atomically(directory / RESULTS_FILE, document)
+    return target
+
+
+def load_evaluation(directory: str | os.PathLike) -> Evaluation:
+    """Read an evaluation that `save_evaluation` wrote.
+
+    Raises:
+      UserError: when it is not whole, of another schema, or damaged.
+    """
+    directory = epath.Path(directory)
+    if not is_complete(directory):
+        raise UserError(
+            f"{directory} is not a complete evaluation ({COMPLETE_MARK} is missing);"
+            " run the evaluation again"
+        )
+    try:
+        document = read_json(directory / RESULTS_FILE)
+        if document["schema"] != SCHEMA:
+            raise UserError(
+                f"{directory / RESULTS_FILE} has schema {document['schema']}, this version reads"
+                f" {SCHEMA}; run the evaluation again"
+            )
+        results = tuple(Result(**fields) for fields in document["results"])
+        with (directory / UNITS_FILE).open("rb") as file, np.load(file) as arrays:
+            sums = {
+                name.removeprefix("sums/"): arrays[name] for name in arrays.files if name != "units"
+            }
+            units = arrays["units"]
+    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{directory} is damaged ({type(error).__name__}); run the evaluation again"
+        ) from error
+    return Evaluation(results, document["counts"], units, sums, os.fspath(directory))
+
+
+def find_evaluations(run_directories: Sequence[str | os.PathLike]) -> list[Evaluation]:
+    """All complete evaluations below the given directories, each once, in order of path."""
+    found: dict[str, Evaluation] = {}
+    for run_directory in run_directories:
+        root = epath.Path(run_directory)
+        if not root.exists():
+            raise UserError(f"{root} does not exist; name a run directory or a parent of several")
+        for file in sorted(root.glob(f"**/results/*/{RESULTS_FILE}"), key=os.fspath):
+            directory = file.parent
+            if is_complete(directory) and not directory.name.startswith("."):
+                found.setdefault(os.fspath(directory), load_evaluation(directory))
+    return list(found.values())
+
+
+def check_comparable(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse to put results side by side that were not measured on the same examples.
+
+    Raises:
+      UserError: when two evaluations of a task and split differ in task version or in units.
+    """
+    reference: dict[tuple[str, str], Evaluation] = {}
+    for evaluation in evaluations:
+        first = evaluation.results[0]
+        other = reference.setdefault((first.task, first.split), evaluation)
+        known = other.results[0]
+        if first.task_version != known.task_version:
+            raise UserError(
+                f"{evaluation.place} was made with version {first.task_version} of {first.task},"
+                f" but {other.place} with {known.task_version}: they are not comparable;"
+                " evaluate both with the same version, or leave one out of --runs"
+            )
+        if first.n != known.n or not np.array_equal(
+            np.sort(evaluation.units), np.sort(other.units)
+        ):
+            raise UserError(
+                f"{evaluation.place} ({first.n} examples, {first.n_units} units) and {other.place}"
+                f" ({known.n} examples, {known.n_units} units) were not measured on the same"
+                f" examples of {first.task} {first.split}; evaluate both on the same data"
+            )
+
+
+def aligned_sums(first: Evaluation, second: Evaluation, family: str) -> tuple[np.ndarray, ...]:
+    """Component sums [U, K] of both evaluations, in the order of `first`'s units."""
+    check_comparable([first, second])
+    order_first, order_second = np.argsort(first.units), np.argsort(second.units)
+    position = np.empty_like(order_first)
+    position[order_first] = order_second
+    return first.sums[family], second.sums[family][position]
+
+
+def utc_now() -> str:
+    """The time now in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def code_version() -> str:
+    """The commit of the checkout this code runs from (+ when changed), else the version."""
+    place = Path(clinical_t5x.__file__).parent.parent
+    fallback = f"version {clinical_t5x.__version__}"
+    if not (place / ".git").exists():
+        return fallback
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(place), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return fallback
