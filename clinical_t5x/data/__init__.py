@@ -1,0 +1,1 @@
+"""Documents and benchmark records become features: vocabulary, data sets, token stores, batches."""

@@ -1,0 +1,226 @@
+"""Steps of SeqIO tasks that are more than a format string.
+
+Records are rewritten one at a time by Python functions (`map_records`), as tags and token windows
+need more than TensorFlow's string operations. Such a step belongs before a task's cache
+placeholder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from clinical_t5x.console import UserError
+from clinical_t5x.corpus.deid_tags import replace_tags
+
+TAGS, KEEP = "tags", "keep"
+
+
+def check_deid(deid: str) -> None:
+    """Raise unless `deid` names a way to treat de-identified spans."""
+    if deid not in (TAGS, KEEP):
+        raise UserError(f"deid is {deid!r}; it must be {TAGS!r} or {KEEP!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RewriteText:
+    """Rewrite string features of a record, each by itself, with a Python function.
+
+    Attributes:
+      rewrite: text -> text.
+      features: names of scalar string features.
+    """
+
+    rewrite: Callable[[str], str]
+    features: Sequence[str]
+
+    def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Apply to every record."""
+
+        def rewritten(value: np.ndarray) -> bytes:
+            return self.rewrite(value.decode("utf-8")).encode("utf-8")
+
+        def step(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            changed = {}
+            for name in self.features:
+                text = tf.numpy_function(rewritten, [record[name]], tf.string, stateful=False)
+                changed[name] = tf.ensure_shape(text, [])
+            return {**record, **changed}
+
+        return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def __repr__(self) -> str:
+        return f"RewriteText({self.rewrite.__qualname__}, {tuple(self.features)})"
+
+
+def tags_replaced(text: str) -> str:
+    """Text with its de-identified spans as the vocabulary's tags."""
+    return replace_tags(text)[0]
+
+
+def deid_steps(deid: str, features: Sequence[str]) -> list[RewriteText]:
+    """The step that treats de-identified spans of text features as `deid` says."""
+    check_deid(deid)
+    return [RewriteText(tags_replaced, tuple(features))] if deid == TAGS else []
+
+
+def retag_answers(
+    context: str, answers: Sequence[str], starts: Sequence[int]
+) -> tuple[str, list[str], list[int]]:
+    """Replace the tags of a context and take its answers along.
+
+    An answer that cuts a tag is widened to the whole tag.
+
+    Args:
+      context: text with `[**...**]` tags.
+      answers: spans of it.
+      starts: where each begins, in characters.
+
+    Returns:
+      The new context, answers and starts; answers are still spans of the context.
+    """
+    new_context, offsets = replace_tags(context)
+    spans = [
+        offsets.span(start, start + len(answer))
+        for answer, start in zip(answers, starts, strict=True)
+    ]
+    return new_context, [new_context[a:b] for a, b in spans], [a for a, _ in spans]
+
+
+def retag_questions(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """`retag_answers` over records with context, answers and answer_starts."""
+
+    def retagged(context: bytes, answers: np.ndarray, starts: np.ndarray) -> tuple:
+        texts = [answer.decode("utf-8") for answer in answers]
+        new = retag_answers(context.decode("utf-8"), texts, [int(start) for start in starts])
+        encoded = [answer.encode("utf-8") for answer in new[1]]
+        return new[0].encode("utf-8"), np.array(encoded, object), np.array(new[2], np.int32)
+
+    def step(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        context, answers, starts = tf.numpy_function(
+            retagged,
+            [record["context"], record["answers"], record["answer_starts"]],
+            [tf.string, tf.string, tf.int32],
+            stateful=False,
+        )
+        return {
+            **record,
+            "context": tf.ensure_shape(context, []),
+            "answers": tf.ensure_shape(answers, [None]),
+            "answer_starts": tf.ensure_shape(starts, [None]),
+        }
+
+    return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(frozen=True)
+class ContextWindow:
+    """Fill `inputs` with `{window} ; {sentence}`: a sentence within its note, in a token budget.
+
+    The window is the sentence with as many whole words of the note before and after it as fit; it
+    grows on both sides alike and, where the note ends, on the other side. The sentence after the
+    semicolon is cut only if it does not fit by itself (`sentence_cut` says so).
+
+    Attributes:
+      tokens: budget of the whole input, end of sequence included.
+    """
+
+    tokens: int = 256
+
+    def __call__(self, dataset: tf.data.Dataset, output_features: dict[str, Any]) -> Any:
+        """Apply to records with context_before, sentence and context_after."""
+        vocabulary = output_features["inputs"].vocabulary
+        cost = functools.lru_cache(maxsize=1 << 18)(lambda text: len(vocabulary.encode(text)))
+
+        def windowed(before: bytes, sentence: bytes, after: bytes) -> tuple:
+            texts = [part.decode("utf-8") for part in (before, sentence, after)]
+            text, cut = window_text(*texts, tokens=self.tokens, cost=cost)
+            return text.encode("utf-8"), cut
+
+        def step(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            parts = [record[name] for name in ("context_before", "sentence", "context_after")]
+            text, cut = tf.numpy_function(windowed, parts, [tf.string, tf.bool], stateful=False)
+            inputs = tf.ensure_shape(text, [])
+            return {**record, "inputs": inputs, "sentence_cut": tf.ensure_shape(cut, [])}
+
+        return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def window_text(
+    before: str, sentence: str, after: str, *, tokens: int, cost: Callable[[str], int]
+) -> tuple[str, bool]:
+    """`{window} ; {sentence}` in at most `tokens` tokens; see `ContextWindow`.
+
+    Args:
+      before, sentence, after: words joined by single spaces.
+      tokens: budget, one of them for the end of sequence.
+      cost: number of tokens of a text.
+
+    Returns:
+      The text, and whether the sentence itself had to be cut.
+    """
+    words = sentence.split(" ")
+    # A text's first word has no blank before it and may cost more than within the text.
+    room = tokens - 1 - cost(" ;") - max(0, cost(words[0]) - cost(" " + words[0]))
+    kept = _fitting(words, room, cost)
+    room -= sum(cost(" " + word) for word in kept)
+    cut = len(kept) < len(words)
+    middle = _fitting(kept, room, cost)
+    room -= sum(cost(" " + word) for word in middle)
+    lead, tail = [], []
+    if len(middle) == len(words):
+        lead, tail = _surroundings(before.split(), after.split(), room, cost)
+    window = [*lead, *middle, *tail]
+    return f"{' '.join(window)} ; {' '.join(kept)}", cut
+
+
+def _surroundings(
+    before: list[str], after: list[str], room: int, cost: Callable[[str], int]
+) -> tuple[list[str], list[str]]:
+    """Words before and after that share `room` tokens; a short side leaves its part to the other.
+
+    Words are dropped at the front until the count is right with its first word's own cost.
+    """
+    nearest_first = before[::-1]
+    lead = _fitting(nearest_first, room // 2, cost)
+    spent = sum(cost(" " + word) for word in lead)
+    tail = _fitting(after, room - spent, cost)
+    spent = sum(cost(" " + word) for word in tail)
+    lead = _fitting(nearest_first, room - spent, cost)
+    while lead and sum(map(cost, [lead[-1], *(" " + word for word in lead[:-1])])) + spent > room:
+        lead.pop()
+    return lead[::-1], tail
+
+
+def _fitting(words: list[str], room: int, cost: Callable[[str], int]) -> list[str]:
+    """The first words that cost no more than `room` tokens together."""
+    kept: list[str] = []
+    for word in words:
+        room -= cost(" " + word)
+        if room < 0:
+            break
+        kept.append(word)
+    return kept
+
+
+def tokenised_with_end() -> list[Callable]:
+    """The closing steps of a task that is not span corruption: tokens, cache, end of sequence."""
+    return [
+        seqio.preprocessors.tokenize,
+        seqio.CacheDatasetPlaceholder(),
+        seqio.preprocessors.append_eos_after_trim,
+    ]
+
+
+def replace_registration(name: str, **task: Any) -> str:
+    """Register a SeqIO task under `name`, in place of an earlier one, and return the name."""
+    if name in seqio.TaskRegistry.names():
+        seqio.TaskRegistry.remove(name)
+    seqio.TaskRegistry.add(name, **task)
+    return name

@@ -1,0 +1,215 @@
+"""The vocabulary: text to token ids and back, without losing a byte.
+
+SentencePiece unigram pieces, cased, with every byte as a fallback piece, newline, tab and the 15
+de-identification tags as pieces of their own, and T5's sentinels on top. No normalisation: what
+`decode` returns is what `encode` was given, which T5's own vocabulary does not promise (it drops
+newlines, tabs and repeated spaces). All of this is in the model file, so that
+`seqio.SentencePieceVocabulary` reads the same file to the same ids.
+
+The class is light: sentencepiece is loaded at first use, tensorflow_text only by the `_tf` methods,
+so that a gin file can name a vocabulary without importing TensorFlow. It has the interface of
+`seqio.Vocabulary`; tasks and models take either.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from etils import epath
+
+from clinical_t5x.console import UserError
+from clinical_t5x.data.home import vocabulary_directory
+
+PAD_ID = 0
+EOS_ID = 1
+UNK_ID = 2
+MODEL_FILE = "sentencepiece.model"
+
+# The tags that replace de-identified spans (PAPER section 4, step 2), spelled as in the paper's
+# code. "[MISC]" also stands for MIMIC-IV's blanks, whose types are not public.
+DEID_TAGS = (
+    "[Name]", "[Reg#]", "[Company]", "[LOC]", "[Age]", "[#]", "[DR]", "[State]", "[CI]",
+    "[Country]", "[URL]", "[YR]", "[MO]", "[DAY]", "[MISC]",
+)  # fmt: skip
+
+
+class ClinicalVocabulary:
+    """A SentencePiece vocabulary with T5's special ids: pad 0, end of sequence 1, unknown 2.
+
+    Sentinel i has the id `vocab_size - 1 - i`, as in T5. The text "<extra_id_0>" is not read as a
+    sentinel: it is text like any other.
+
+    Attributes:
+      name: which vocabulary of the data home is read when no file is given.
+      extra_ids: number of sentinels.
+    """
+
+    def __init__(
+        self,
+        sentencepiece_model_file: str | os.PathLike | None = None,
+        extra_ids: int = 100,
+        name: str = "clinical",
+    ):
+        self._file = os.fspath(sentencepiece_model_file) if sentencepiece_model_file else None
+        self.extra_ids = extra_ids
+        self.name = name
+
+    @property
+    def sentencepiece_model_file(self) -> str:
+        """Path of the model file: as given, or the one of that name in the data home."""
+        return self._file or os.fspath(vocabulary_directory(self.name) / MODEL_FILE)
+
+    @property
+    def pad_id(self) -> int:
+        """Id of padding."""
+        return PAD_ID
+
+    @property
+    def eos_id(self) -> int:
+        """Id of the end of a sequence."""
+        return EOS_ID
+
+    @property
+    def unk_id(self) -> int:
+        """Id of the unknown piece; byte pieces cover everything, so `encode` never returns it."""
+        return UNK_ID
+
+    @property
+    def bos_id(self) -> None:
+        """There is no begin-of-sequence id: T5 starts decoding with the padding id."""
+        return None
+
+    @property
+    def base_vocab_size(self) -> int:
+        """Number of pieces without the sentinels."""
+        return self._loaded().processor.get_piece_size()
+
+    @property
+    def _base_vocab_size(self) -> int:
+        return self.base_vocab_size
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, sentinels included."""
+        return self.base_vocab_size + self.extra_ids
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the model file and the number of sentinels: equal vocabularies agree."""
+        return content_hash_of(self._loaded().proto, self.extra_ids)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The sentencepiece processor, which knows no sentinels."""
+        return self._loaded().processor
+
+    def sentinel_ids(self) -> list[int]:
+        """Ids of the sentinels: sentinel 0, which comes first in a text, has the highest id."""
+        return [self.vocab_size - 1 - i for i in range(self.extra_ids)]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, without an end-of-sequence id."""
+        return self._loaded().processor.encode(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of `ids` up to the first end-of-sequence id; sentinels read `<extra_id_i>`.
+
+        Padding and ids beyond the vocabulary (a model's padded rows) give no text.
+        """
+        processor = self._loaded().processor
+        base, size = processor.get_piece_size(), processor.get_piece_size() + self.extra_ids
+        parts: list[str] = []
+        pending: list[int] = []
+        for token in ids:
+            token = int(token)
+            if token == EOS_ID:
+                break
+            if token < base:
+                pending.append(token)
+            elif token < size:
+                parts += [processor.decode(pending), f"<extra_id_{size - 1 - token}>"]
+                pending = []
+        parts.append(processor.decode(pending))
+        return "".join(parts)
+
+    def encode_tf(self, text: Any) -> Any:
+        """Token ids of a string tensor: int32, ragged for a batch of strings."""
+        return self._tf_tokenizer().tokenize(text)
+
+    def decode_tf(self, ids: Any) -> Any:
+        """Strings of a tensor of ids, up to the first end-of-sequence id, sentinels left out."""
+        import tensorflow as tf
+
+        ids = tf.cast(ids, tf.int32)
+        ended = tf.cumsum(tf.cast(tf.equal(ids, EOS_ID), tf.int32), axis=-1) > 0
+        silent = ended | (ids >= self.base_vocab_size)
+        return self._tf_tokenizer().detokenize(tf.where(silent, PAD_ID, ids))
+
+    def _tf_tokenizer(self) -> Any:
+        import tensorflow_text
+
+        return tensorflow_text.SentencepieceTokenizer(model=self._loaded().proto)
+
+    def _loaded(self) -> _LoadedModel:
+        return _load(self.sentencepiece_model_file)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClinicalVocabulary):
+            return NotImplemented
+        if self._place() == other._place():
+            return True
+        return self.content_hash == other.content_hash
+
+    # Equal vocabularies may lie in different files; hashing by content would read the file.
+    __hash__ = None
+
+    def _place(self) -> tuple[str, int]:
+        return self.sentencepiece_model_file, self.extra_ids
+
+    def __repr__(self) -> str:
+        return f"ClinicalVocabulary({self._file!r}, extra_ids={self.extra_ids}, name={self.name!r})"
+
+
+def content_hash_of(model_proto: bytes, extra_ids: int) -> str:
+    """SHA-256 of a SentencePiece model and its number of sentinels: 64 hex digits."""
+    return hashlib.sha256(model_proto + b"\nextra_ids=%d" % extra_ids).hexdigest()
+
+
+class _LoadedModel:
+    """A model file in memory: its bytes and the processor made from them."""
+
+    def __init__(self, proto: bytes, processor: Any):
+        self.proto = proto
+        self.processor = processor
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: str) -> _LoadedModel:
+    import sentencepiece
+
+    file = epath.Path(path)
+    if not file.exists():
+        raise UserError(
+            f"there is no vocabulary at {path}; make one from the prepared corpus with:"
+            " python -m clinical_t5x.vocabulary"
+        )
+    proto = file.read_bytes()
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
+    except RuntimeError as error:
+        raise UserError(f"{path} is not a SentencePiece model; make it anew") from error
+    special = (processor.pad_id(), processor.eos_id(), processor.unk_id())
+    if special != (PAD_ID, EOS_ID, UNK_ID):
+        raise UserError(
+            f"{path} has pad, eos, unk = {special}; a T5 vocabulary has {(PAD_ID, EOS_ID, UNK_ID)}"
+        )
+    return _LoadedModel(proto, processor)
+
+
+def forget_loaded_models() -> None:
+    """Drop models kept in memory, after a model file has been replaced."""
+    _load.cache_clear()
