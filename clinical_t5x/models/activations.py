@@ -1,4 +1,4 @@
-"""A place for the partitioner to say where activations live, without the model knowing of meshes."""
+"""Where a partitioner says how activations are laid out, without the model knowing of meshes."""
 
 from __future__ import annotations
 

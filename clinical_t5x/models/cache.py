@@ -25,9 +25,10 @@ class DecodeCache:
 
     Attributes:
       index: scalar int32, the number of positions written.
-      decoded: a `KeyValue` a layer with `[B, G, H, L, F]`, or one with a leading dim N when scanned.
-      encoded: a `KeyValue` a layer with `[B, H, K, F]` (N first when scanned). It is computed once and
-        has no dim for decodes: all beams of an example read the same keys and values.
+      decoded: a `KeyValue` a layer with `[B, G, H, L, F]`, or one with a leading dim N when
+        scanned.
+      encoded: a `KeyValue` a layer with `[B, H, K, F]` (N first when scanned). It is computed once
+        and has no dim for decodes: all beams of an example read the same keys and values.
       encoder_mask: bool `[B, K]`, True where the encoder saw a token.
       scanned: whether the layers are stacked in one array.
     """
@@ -48,7 +49,7 @@ class DecodeCache:
         return dataclasses.replace(self, decoded=decoded, index=self.index + 1)
 
     def gather_beams(self, sources: jax.Array) -> DecodeCache:
-        """Let decode g of example b go on from decode `sources[b, g]`; `sources` is int `[B, G]`."""
+        """Let decode g of example b go on from decode `sources[b, g]` (int `[B, G]`)."""
 
         def gather(array):
             return jnp.take_along_axis(array, sources[:, :, None, None, None], axis=1)

@@ -16,9 +16,10 @@ class T5Config:
     """Sizes and switches of one T5 network; the defaults are T5X's.
 
     Attributes:
-      vocab_size: rows of the embedding; at least the vocabulary's size, padded to a multiple of 128.
-      dtype: what activations are computed in, by name or as a JAX dtype. Parameters are float32, and
-        norms, softmax and logits are computed in float32 whatever this says.
+      vocab_size: rows of the embedding; at least the vocabulary's size, padded to a multiple of
+        128.
+      dtype: what activations are computed in, by name or as a JAX dtype. Parameters are float32,
+        and norms, softmax and logits are computed in float32 whatever this says.
       emb_dim: width of the residual stream (T5's d_model).
       num_heads: attention heads.
       num_encoder_layers: layers of the encoder.
@@ -29,10 +30,10 @@ class T5Config:
       dropout_rate: between 0 and 1; used only where a dropout key is given.
       logits_via_embedding: True ties the output to the embedding (T5 1.0).
       float32_attention_logits: True also casts queries and keys to float32 before their product.
-      scan_layers: True keeps the layers of a stack in one array per parameter and runs them by a loop,
-        so that compile time does not grow with depth. The results are the same.
-      remat_policy: what the backward pass recomputes: "none", "minimal" (all but matrix products) or
-        "full" (each layer from its input). The results are the same.
+      scan_layers: True keeps the layers of a stack in one array per parameter and runs them by a
+        loop, so that compile time does not grow with depth. The results are the same.
+      remat_policy: what the backward pass recomputes: "none", "minimal" (all but matrix products)
+        or "full" (each layer from its input). The results are the same.
     """
 
     vocab_size: int

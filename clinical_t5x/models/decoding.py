@@ -1,8 +1,8 @@
 """Greedy decoding, sampling and beam search, compiled as one loop that stops when all have ended.
 
 The names and parameters are T5X's where they mean something here. A decoder is a function
-`tokens_to_logits(tokens [B, G], cache) -> (logits [B, G, V], cache)`; `cache` is a `DecodeCache`, or
-anything with its `gather_beams`. The maximum length is always `inputs.shape[1]`.
+`tokens_to_logits(tokens [B, G], cache) -> (logits [B, G, V], cache)`; `cache` is a `DecodeCache`,
+or anything with its `gather_beams`. The maximum length is always `inputs.shape[1]`.
 
 B examples, G decodes of each, L maximum length, V vocabulary, C candidates (2 G).
 """
@@ -59,8 +59,8 @@ BEAM_RULES = {
 def _next_log_probs(logits, inputs, step, suppressed_tokens: Sequence[int]):
     """Log-probabilities `[B, G, V]` of the token after position `step`.
 
-    Suppressed tokens cannot occur. Where `inputs` has a token at `step + 1`, that one is forced, at no
-    cost to the score.
+    Suppressed tokens cannot occur. Where `inputs` has a token at `step + 1`, that one is forced, at
+    no cost to the score.
     """
     if suppressed_tokens:
         logits = logits.at[..., jnp.asarray(suppressed_tokens)].set(NEG_INF)
@@ -82,10 +82,10 @@ def _forced_token(inputs, step):
 @dataclasses.dataclass
 class _SamplingState:
     step: jax.Array
-    tokens_BGL: jax.Array
-    last_BG: jax.Array
-    ended_BG: jax.Array
-    log_prob_BG: jax.Array
+    tokens: jax.Array  # [B, G, L]
+    last: jax.Array  # [B, G]
+    ended: jax.Array  # [B, G]
+    log_prob: jax.Array  # [B, G]
     cache: Any
 
 
@@ -107,8 +107,9 @@ def temperature_sample(
     """Draw each next token from the model's distribution; with `topk=1`, T5X's default, greedily.
 
     Args:
-      inputs: int `[B, L]`, shifted right as decoder inputs are: position 0 is the start token 0, and a
-        non-zero token at position i + 1 is forced as output i (a prompt). All zeros: no prompt.
+      inputs: int `[B, L]`, shifted right as decoder inputs are: position 0 is the start token 0,
+        and a non-zero token at position i + 1 is forced as output i (a prompt). All zeros: no
+        prompt.
       cache: cache with G = `num_decodes`.
       tokens_to_logits: one step of the decoder.
       eos_id: token that ends a sequence; after it there is padding 0.
@@ -116,15 +117,16 @@ def temperature_sample(
       num_decodes: independent samples of each example.
       temperature: divides the logits; at 0 the likeliest token is taken.
       topk: draw from the k likeliest tokens; 0 for all.
-      topp: draw from the fewest tokens whose probability adds up to at least this; 0 for all. Not with
-        `topk`.
+      topp: draw from the fewest tokens whose probability adds up to at least this; 0 for all. Not
+        with `topk`.
       max_decode_steps: stop after so many tokens (prompt included) even if L is larger.
-      rescale_log_probs: True scores by the distribution drawn from (so that greedy sequences score 0,
-        as in T5X), False by the model's own.
+      rescale_log_probs: True scores by the distribution drawn from (so that greedy sequences score
+        0, as in T5X), False by the model's own.
       suppressed_tokens: ids that must not occur.
 
     Returns:
-      Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of score.
+      Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of
+      score.
     """
     if topk and topp:
         raise ValueError(f"topk={topk} and topp={topp} exclude each other; set one of them to 0")
@@ -135,7 +137,7 @@ def temperature_sample(
     greedy = topk == 1 or temperature < _MIN_TEMPERATURE
 
     def advance(state: _SamplingState) -> _SamplingState:
-        logits, cache = tokens_to_logits(state.last_BG, state.cache)
+        logits, cache = tokens_to_logits(state.last, state.cache)
         log_probs = _next_log_probs(logits, inputs, state.step, suppressed_tokens)
         if greedy:
             token = jnp.argmax(log_probs, axis=-1)
@@ -145,37 +147,33 @@ def temperature_sample(
             token = jax.random.categorical(jax.random.fold_in(key, state.step), drawn)
         scored = drawn if rescale_log_probs else log_probs
         gain = jnp.take_along_axis(scored, token[..., None], axis=-1)[..., 0]
-        token = jnp.where(state.ended_BG, 0, token).astype(jnp.int32)
+        token = jnp.where(state.ended, 0, token).astype(jnp.int32)
+        in_prompt = (_forced_token(inputs, state.step) > 0)[:, None]
         return _SamplingState(
             step=state.step + 1,
-            tokens_BGL=jax.lax.dynamic_update_index_in_dim(
-                state.tokens_BGL, token, state.step, axis=2
-            ),
-            last_BG=token,
-            ended_BG=state.ended_BG | ((token == eos_id) & (_forced(inputs, state.step) == 0)),
-            log_prob_BG=state.log_prob_BG + jnp.where(state.ended_BG, 0.0, gain),
+            tokens=jax.lax.dynamic_update_index_in_dim(state.tokens, token, state.step, axis=2),
+            last=token,
+            ended=state.ended | ((token == eos_id) & ~in_prompt),
+            log_prob=state.log_prob + jnp.where(state.ended, 0.0, gain),
             cache=cache,
         )
 
-    def _forced(inputs, step):
-        return _forced_token(inputs, step)[:, None]
-
     state = jax.lax.while_loop(
-        lambda state: (state.step < steps) & ~jnp.all(state.ended_BG),
+        lambda state: (state.step < steps) & ~jnp.all(state.ended),
         advance,
         _SamplingState(
             step=jnp.zeros((), jnp.int32),
-            tokens_BGL=jnp.zeros((*shape, length), jnp.int32),
-            last_BG=jnp.zeros(shape, jnp.int32),
-            ended_BG=jnp.zeros(shape, bool),
-            log_prob_BG=jnp.zeros(shape, jnp.float32),
+            tokens=jnp.zeros((*shape, length), jnp.int32),
+            last=jnp.zeros(shape, jnp.int32),
+            ended=jnp.zeros(shape, bool),
+            log_prob=jnp.zeros(shape, jnp.float32),
             cache=cache,
         ),
     )
-    order = jnp.argsort(state.log_prob_BG, axis=1)
+    order = jnp.argsort(state.log_prob, axis=1)
     return (
-        jnp.take_along_axis(state.tokens_BGL, order[..., None], axis=1),
-        jnp.take_along_axis(state.log_prob_BG, order, axis=1),
+        jnp.take_along_axis(state.tokens, order[..., None], axis=1),
+        jnp.take_along_axis(state.log_prob, order, axis=1),
     )
 
 
@@ -199,13 +197,13 @@ def _restrict(log_probs, topk: int, topp: float):
 @dataclasses.dataclass
 class _BeamState:
     step: jax.Array
-    live_log_probs_BG: jax.Array  # in descending order
-    live_tokens_BGL: jax.Array
-    last_BG: jax.Array
-    ended_scores_BG: jax.Array  # in descending order
-    ended_tokens_BGL: jax.Array
-    ended_BG: jax.Array  # False where the slot is still empty
-    open_B: jax.Array  # False once no running hypothesis can still win
+    live_log_probs: jax.Array  # [B, G], descending
+    live_tokens: jax.Array  # [B, G, L]
+    last: jax.Array  # [B, G]
+    ended_scores: jax.Array  # [B, G], descending
+    ended_tokens: jax.Array  # [B, G, L]
+    ended: jax.Array  # [B, G], False where the slot is still empty
+    open: jax.Array  # [B], False once no running hypothesis can still win
     cache: Any
 
 
@@ -238,8 +236,8 @@ def beam_search(
       suppressed_tokens: ids that must not occur.
 
     Returns:
-      Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of score
-      (the best is last, as in T5X).
+      Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of
+      score (the best is last, as in T5X).
     """
     del decode_rng
     if length_penalty not in BEAM_RULES:
@@ -249,7 +247,7 @@ def beam_search(
     steps = length if max_decode_len is None else min(length, max_decode_len)
 
     def advance(state: _BeamState) -> _BeamState:
-        logits, cache = tokens_to_logits(state.last_BG, state.cache)
+        logits, cache = tokens_to_logits(state.last, state.cache)
         log_probs = _next_log_probs(logits, inputs, state.step, suppressed_tokens)
         candidates = _candidates(state, log_probs)
         in_prompt = (_forced_token(inputs, state.step) > 0)[:, None]
@@ -260,13 +258,13 @@ def beam_search(
         return _collect(state, candidates, ends, rule, alpha, steps)
 
     state = jax.lax.while_loop(
-        lambda state: (state.step < steps) & jnp.any(state.open_B),
+        lambda state: (state.step < steps) & jnp.any(state.open),
         advance,
         _start(inputs.shape[0], num_decodes, length, cache),
     )
-    none_ended = ~jnp.any(state.ended_BG, axis=1)
-    tokens = jnp.where(none_ended[:, None, None], state.live_tokens_BGL, state.ended_tokens_BGL)
-    scores = jnp.where(none_ended[:, None], state.live_log_probs_BG, state.ended_scores_BG)
+    none_ended = ~jnp.any(state.ended, axis=1)
+    tokens = jnp.where(none_ended[:, None, None], state.live_tokens, state.ended_tokens)
+    scores = jnp.where(none_ended[:, None], state.live_log_probs, state.ended_scores)
     return tokens[:, ::-1], scores[:, ::-1]
 
 
@@ -276,74 +274,73 @@ def _start(batch: int, beams: int, length: int, cache) -> _BeamState:
     first = jnp.where(jnp.arange(beams) == 0, 0.0, NEG_INF)
     return _BeamState(
         step=jnp.zeros((), jnp.int32),
-        live_log_probs_BG=jnp.broadcast_to(first, shape),
-        live_tokens_BGL=jnp.zeros((*shape, length), jnp.int32),
-        last_BG=jnp.zeros(shape, jnp.int32),
-        ended_scores_BG=jnp.full(shape, NEG_INF),
-        ended_tokens_BGL=jnp.zeros((*shape, length), jnp.int32),
-        ended_BG=jnp.zeros(shape, bool),
-        open_B=jnp.ones((batch,), bool),
+        live_log_probs=jnp.broadcast_to(first, shape),
+        live_tokens=jnp.zeros((*shape, length), jnp.int32),
+        last=jnp.zeros(shape, jnp.int32),
+        ended_scores=jnp.full(shape, NEG_INF),
+        ended_tokens=jnp.zeros((*shape, length), jnp.int32),
+        ended=jnp.zeros(shape, bool),
+        open=jnp.ones((batch,), bool),
         cache=cache,
     )
 
 
 @dataclasses.dataclass
 class _Candidates:
-    """The 2 G likeliest continuations of an example, in descending order: enough to have G left when
-    G of them end at once."""
+    """An example's 2 G likeliest continuations, descending: enough to go on when G of them end."""
 
-    log_probs: jax.Array
-    tokens: jax.Array
-    sources: jax.Array
-    sequences: jax.Array
+    log_probs: jax.Array  # [B, C]
+    tokens: jax.Array  # [B, C]
+    sources: jax.Array  # [B, C], the decode that each continues
+    sequences: jax.Array  # [B, C, L]
 
 
 def _candidates(state: _BeamState, log_probs_BGV) -> _Candidates:
     batch, beams, vocab_size = log_probs_BGV.shape
-    total = (log_probs_BGV + state.live_log_probs_BG[..., None]).reshape(batch, -1)
+    total = (log_probs_BGV + state.live_log_probs[..., None]).reshape(batch, -1)
     log_probs_BC, flat_BC = jax.lax.top_k(total, 2 * beams)
     sources_BC, tokens_BC = flat_BC // vocab_size, flat_BC % vocab_size
-    sequences = jnp.take_along_axis(state.live_tokens_BGL, sources_BC[..., None], axis=1)
+    sequences = jnp.take_along_axis(state.live_tokens, sources_BC[..., None], axis=1)
     sequences = jax.lax.dynamic_update_index_in_dim(sequences, tokens_BC, state.step, axis=2)
     return _Candidates(log_probs_BC, tokens_BC, sources_BC, sequences)
 
 
 def _extend(state: _BeamState, candidates: _Candidates, ends, cache) -> _BeamState:
     """Go on from the G best candidates that do not end."""
-    beams = state.last_BG.shape[1]
+    beams = state.last.shape[1]
     log_probs, chosen = jax.lax.top_k(candidates.log_probs + NEG_INF * ends, beams)
     sources = jnp.take_along_axis(candidates.sources, chosen, axis=1)
     return dataclasses.replace(
         state,
         step=state.step + 1,
-        live_log_probs_BG=log_probs,
-        live_tokens_BGL=jnp.take_along_axis(candidates.sequences, chosen[..., None], axis=1),
-        last_BG=jnp.take_along_axis(candidates.tokens, chosen, axis=1),
+        live_log_probs=log_probs,
+        live_tokens=jnp.take_along_axis(candidates.sequences, chosen[..., None], axis=1),
+        last=jnp.take_along_axis(candidates.tokens, chosen, axis=1),
         cache=cache.gather_beams(sources),
     )
 
 
 def _collect(state, candidates, ends, rule: BeamRule, alpha, steps) -> _BeamState:
     """Keep the G best ended hypotheses, and see whether a running one can still enter."""
-    beams = state.last_BG.shape[1]
-    may_end = ends & state.open_B[:, None]
+    beams = state.last.shape[1]
+    may_end = ends & state.open[:, None]
     if not rule.finish_from_reserve:
         may_end = may_end & (jnp.arange(2 * beams) < beams)
     # `state.step` has already advanced: it counts the tokens of a hypothesis that ends here.
     scores = jnp.where(may_end, candidates.log_probs / rule.penalty(alpha, state.step), NEG_INF)
-    all_scores = jnp.concatenate([state.ended_scores_BG, scores], axis=1)
+    all_scores = jnp.concatenate([state.ended_scores, scores], axis=1)
     ended_scores, chosen = jax.lax.top_k(all_scores, beams)
-    all_tokens = jnp.concatenate([state.ended_tokens_BGL, candidates.sequences], axis=1)
-    all_ended = jnp.concatenate([state.ended_BG, may_end], axis=1)
+    all_tokens = jnp.concatenate([state.ended_tokens, candidates.sequences], axis=1)
+    all_ended = jnp.concatenate([state.ended, may_end], axis=1)
     ended = jnp.take_along_axis(all_ended, chosen, axis=1)
 
     longest = steps + 1 if rule.optimistic else state.step
-    best_possible = state.live_log_probs_BG[:, 0] / rule.penalty(alpha, longest)
+    best_possible = state.live_log_probs[:, 0] / rule.penalty(alpha, longest)
     to_beat = jnp.where(jnp.all(ended, axis=1), ended_scores[:, -1], NEG_INF)
     return dataclasses.replace(
         state,
-        ended_scores_BG=ended_scores,
-        ended_tokens_BGL=jnp.take_along_axis(all_tokens, chosen[..., None], axis=1),
-        ended_BG=ended,
-        open_B=state.open_B & (best_possible >= to_beat),
+        ended_scores=ended_scores,
+        ended_tokens=jnp.take_along_axis(all_tokens, chosen[..., None], axis=1),
+        ended=ended,
+        open=state.open & (best_possible >= to_beat),
     )

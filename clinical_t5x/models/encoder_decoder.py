@@ -1,4 +1,4 @@
-"""The model that training and evaluation use: network, loss, prediction and scoring as pure functions."""
+"""The model that training and evaluation use: loss, prediction and scoring as pure functions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ Params = dict[str, Any]
 class EncoderDecoderModel:
     """A T5 with its loss and its decoding, under T5X's constructor and method names.
 
-    The object holds no parameters: they are a nested dict that every method takes, so that the methods
-    can be jitted, differentiated and sharded by the caller. Batches have T5X's features:
-    `encoder_input_tokens`, `decoder_input_tokens`, `decoder_target_tokens`, `decoder_loss_weights`, and
-    when packed `encoder_segment_ids` and `decoder_segment_ids` (`*_positions` say nothing more).
+    The object holds no parameters: they are a nested dict that every method takes, so that the
+    methods can be jitted, differentiated and sharded by the caller. Batches have T5X's features:
+    `encoder_input_tokens`, `decoder_input_tokens`, `decoder_target_tokens`, `decoder_loss_weights`,
+    and when packed `encoder_segment_ids` and `decoder_segment_ids` (`*_positions` say nothing
+    more).
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class EncoderDecoderModel:
 
         Args:
           module: the network's definition.
-          input_vocabulary: vocabulary of the encoder; read are `vocab_size`, `extra_ids`, `eos_id`. None
-            where no decoding and no content loss is wanted.
+          input_vocabulary: vocabulary of the encoder; read are `vocab_size`, `extra_ids`, `eos_id`.
+            None where no decoding and no content loss is wanted.
           output_vocabulary: vocabulary of the decoder.
           optimizer_def: kept for training; not used here.
           decode_fn: `decoding.beam_search`, `decoding.temperature_sample`, or the like.
@@ -149,10 +150,11 @@ class EncoderDecoderModel:
 
         Returns:
           A scalar, normalised as `loss_normalizing_factor` says, and a dict of float32 sums over
-          weighted target positions, never normalised: `loss` (nats, z-loss part included), `z_loss`,
-          `cross_ent_loss` (`loss` without `z_loss`), `accuracy` (correct predictions), `num_targets`
-          (weights). With a vocabulary also `content_loss` and `content_num_targets`: `cross_ent_loss`
-          and `num_targets` over targets that are neither sentinels nor end-of-sequence.
+          weighted target positions, never normalised: `loss` (nats, z-loss part included),
+          `z_loss`, `cross_ent_loss` (`loss` without `z_loss`), `accuracy` (correct predictions),
+          `num_targets` (weights). With a vocabulary also `content_loss` and `content_num_targets`:
+          `cross_ent_loss` and `num_targets` over targets that are neither sentinels nor
+          end-of-sequence.
         """
         logits = self.logits(params, batch, dropout_rng)
         targets = batch["decoder_target_tokens"]
@@ -183,7 +185,7 @@ class EncoderDecoderModel:
         return sums
 
     def _is_content(self, targets) -> jax.Array:
-        """True where a target is neither a sentinel (the vocabulary's last ids) nor end-of-sequence."""
+        """True where a target is neither a sentinel (the last ids) nor end-of-sequence."""
         end = self.output_vocabulary.vocab_size
         first_sentinel = end - (getattr(self.output_vocabulary, "extra_ids", 0) or 0)
         is_sentinel = (targets >= first_sentinel) & (targets < end)
@@ -213,17 +215,20 @@ class EncoderDecoderModel:
 
         Args:
           params: as from `init_params`.
-          batch: `encoder_input_tokens`, and `decoder_input_tokens` whose length is the maximum length.
+          batch: `encoder_input_tokens`, and `decoder_input_tokens` whose length is the maximum
+            length.
           rng: key for sampling.
-          decoder_params: parameters of the decode function, over the model's defaults; `eos_id` is taken
-            from the output vocabulary unless given here.
+          decoder_params: parameters of the decode function, over the model's defaults; `eos_id` is
+            taken from the output vocabulary unless given here.
           return_all_decodes: return every decode instead of the best.
-          num_decodes: beams, or samples, of each example (1 unless given here or in `decoder_params`).
-          prompt_with_targets: force the non-zero `decoder_input_tokens` as beginnings of the outputs.
+          num_decodes: beams, or samples, of each example (1 unless given here or in
+            `decoder_params`).
+          prompt_with_targets: force the non-zero `decoder_input_tokens` as beginnings of the
+            outputs.
 
         Returns:
-          Tokens int32 `[B, L]`, or `[B, N, L]` with the best last, as in T5X; and `{"scores": ...}` of
-          the same leading dims.
+          Tokens int32 `[B, L]`, or `[B, N, L]` with the best last, as in T5X; and `{"scores": ...}`
+          of the same leading dims.
         """
         options = {**self._default_decoder_params, **(decoder_params or {})}
         from_options = options.pop("num_decodes", 1)

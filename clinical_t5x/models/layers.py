@@ -22,7 +22,8 @@ from clinical_t5x.models.config import T5Config
 NUM_BUCKETS = 32
 MAX_DISTANCE = 128
 NORM_EPSILON = 1e-6
-# Added nowhere, only selected: finite, so that a fully masked row gives a uniform distribution, not NaN.
+# Added nowhere, only selected: finite, so that a fully masked row gives a uniform distribution, not
+# NaN.
 _MASKED = -1e10
 
 _ACTIVATION_FUNCTIONS = {
@@ -42,8 +43,8 @@ def parameter(key, initializer, shape, logical_axes) -> nnx.Param:
 def dropout(x: jax.Array, key: jax.Array | None, rate: float) -> jax.Array:
     """Zero a share `rate` of the units of `x`, the same units at every position of dim -2.
 
-    T5 draws one mask a sequence, not one a position; besides, that is a length's fewer random numbers.
-    No key: `x` as it is.
+    T5 draws one mask a sequence, not one a position; besides, that is a length's fewer random
+    numbers. No key: `x` as it is.
     """
     if key is None or rate == 0.0:
         return x
@@ -66,6 +67,7 @@ class Dense(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Map the last dim of `x`."""
         return jnp.dot(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
 
 
@@ -77,6 +79,7 @@ class RMSNorm(nnx.Module):
         self.dtype = config.compute_dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Norm the last dim of `x`, in float32."""
         x = x.astype(jnp.float32)
         mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
         normed = x * jax.lax.rsqrt(mean_square + NORM_EPSILON)
@@ -101,6 +104,7 @@ class MLP(nnx.Module):
         self.config = config
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        """Map the last dim of `x` to itself."""
         hidden = None
         for name, activation in zip(self.input_names, self.config.mlp_activations, strict=True):
             branch = _ACTIVATION_FUNCTIONS[activation](getattr(self, name)(x))
@@ -111,8 +115,8 @@ class MLP(nnx.Module):
 class Attention(nnx.Module):
     """Multi-head attention with T5's unscaled logits.
 
-    T5 has no 1/sqrt(head_dim) on the logits: it is folded into the query's initialiser, which is the
-    same thing under Adafactor's updates relative to a parameter's scale.
+    T5 has no 1/sqrt(head_dim) on the logits: it is folded into the query's initialiser, which is
+    the same thing under Adafactor's updates relative to a parameter's scale.
     """
 
     def __init__(self, config: T5Config, rngs: nnx.Rngs):
@@ -167,7 +171,7 @@ class Attention(nnx.Module):
         return self.out(mixed_BQHF.reshape(*mixed_BQHF.shape[:2], -1))
 
     def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
-        """One position of self-attention against a cache, which is returned with the position filled in.
+        """One position of self-attention against a cache; the new position is written into it.
 
         Args:
           x_BGD: the new position of each decode.
@@ -191,7 +195,7 @@ class Attention(nnx.Module):
         return self.out(mixed_BGHF.reshape(*x_BGD.shape[:2], -1)), keys_BGHLF, values_BGHLF
 
     def project_memory(self, memory_BKD):
-        """Keys and values of an encoded input, `[B, H, K, F]` each: the layout that decoding reads."""
+        """Keys and values of an encoded input, `[B, H, K, F]` each, as decoding reads them."""
         keys = self.heads(self.key(memory_BKD)).swapaxes(1, 2)
         values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
         return keys, values
@@ -218,7 +222,7 @@ class Attention(nnx.Module):
 def relative_position_bucket(
     relative_position: jax.Array, *, bidirectional: bool, num_buckets=NUM_BUCKETS
 ) -> jax.Array:
-    """Bucket of a distance (key position minus query position): exact when near, logarithmic when far.
+    """Bucket of a distance (key minus query position): exact when near, logarithmic when far.
 
     T5 paper, section 2.1: half of the buckets hold one distance each, the other half widen
     logarithmically up to 128, beyond which all distances share the last. The encoder halves the
@@ -249,10 +253,11 @@ def relative_position_bucket(
 
 
 class RelativePositionBias(nnx.Module):
-    """Bias on attention logits by bucketed distance, one number a head and bucket, shared by layers.
+    """Bias on attention logits by bucketed distance, shared by the layers of a stack.
 
     Only differences of positions enter. Segments of a packed row are contiguous, so that distances
-    inside a segment are the same whether positions restart or run on; the segment mask hides the rest.
+    inside a segment are the same whether positions restart or run on; the segment mask hides the
+    rest.
     """
 
     def __init__(self, config: T5Config, rngs: nnx.Rngs, *, bidirectional: bool):
@@ -274,8 +279,8 @@ class RelativePositionBias(nnx.Module):
     def __call__(self, query_length: int, key_length: int) -> jax.Array:
         """Bias of every pair of positions, `[H, Q, K]` in float32."""
         # There are only Q + K - 1 distances: look those up, then lay the row out once a query, each
-        # time shifted by one. A flat repetition of the row (with one filler) read at a stride that is
-        # one short does the shifting, and its gradient is a plain sum.
+        # time shifted by one. A flat repetition of the row (with one filler) read at a stride that
+        # is one short does the shifting, and its gradient is a plain sum.
         forward = jnp.arange(key_length)
         backward = jnp.arange(1 - query_length, 0)
         bias_HR = self.of_distances(jnp.concatenate([forward, backward]))

@@ -44,8 +44,8 @@ def cross_entropy_with_logits(
       label_smoothing: probability mass taken from the target and spread over the other classes.
 
     Returns:
-      The loss with its z-loss part, and the z-loss part alone, `[...]` each. No gradient flows through
-      the second.
+      The loss with its z-loss part, and the z-loss part alone, `[...]` each. No gradient flows
+      through the second.
     """
     return _cross_entropy_forward(logits, targets, z_loss, label_smoothing)[0]
 
@@ -89,7 +89,7 @@ cross_entropy_with_logits.defvjp(_cross_entropy_forward, _cross_entropy_backward
 
 
 def target_weights(batch: Mapping[str, jax.Array]) -> jax.Array:
-    """Loss weight of each target position, float32 `[B, Q]`; without any in the batch, 0 at padding."""
+    """Loss weight of each target, float32 `[B, Q]`; 0 at padding if the batch gives none."""
     weights = batch.get("decoder_loss_weights")
     if weights is None:
         weights = batch["decoder_target_tokens"] > 0

@@ -38,6 +38,7 @@ class EncoderLayer(nnx.Module):
         self.rate = config.dropout_rate
 
     def __call__(self, x_BKD, key, mask, bias_HKK) -> jax.Array:
+        """Pass `[B, K, D]` through the layer; `key` is a dropout key or None."""
         attention_key, first_key, mlp_key, second_key = split_key(key, 4)
         y = self.pre_attention_layer_norm(x_BKD)
         y = self.attention(y, y, mask, bias_HKK, attention_key)
@@ -47,7 +48,7 @@ class EncoderLayer(nnx.Module):
 
 
 class DecoderLayer(nnx.Module):
-    """Self-attention, attention to the encoded input, and MLP, each added to the residual stream."""
+    """Self-attention, attention to the encoded input, MLP, each added to the residual stream."""
 
     def __init__(self, config: T5Config, rngs: nnx.Rngs):
         self.pre_self_attention_layer_norm = RMSNorm(config)
@@ -59,6 +60,7 @@ class DecoderLayer(nnx.Module):
         self.rate = config.dropout_rate
 
     def __call__(self, x_BQD, key, encoded_BKD, self_mask, cross_mask, bias_HQQ) -> jax.Array:
+        """Pass `[B, Q, D]` through the layer; `key` is a dropout key or None."""
         self_key, first_key, cross_key, second_key, mlp_key, third_key = split_key(key, 6)
         y = self.pre_self_attention_layer_norm(x_BQD)
         y = self.self_attention(y, y, self_mask, bias_HQQ, self_key)
@@ -186,7 +188,7 @@ class Decoder(Stack):
             )
 
     def __call__(self, embedded_BQD, encoded_BKD, self_mask, cross_mask, dropout_key=None):
-        """Decode all positions at once, teacher-forced; returns `[B, Q, D]` before the projection."""
+        """Decode all positions, teacher-forced; returns `[B, Q, D]` before the projection."""
         first_key, layers_key, last_key = split_key(dropout_key, 3)
         length = embedded_BQD.shape[1]
         x = dropout(embedded_BQD, first_key, self.config.dropout_rate)
@@ -244,6 +246,7 @@ class TokenEmbedder(nnx.Module):
         self.dtype = config.compute_dtype
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
+        """Rows of the embedding, `[..., D]` in the compute dtype."""
         rows = jnp.take(self.embedding[...], tokens, axis=0, mode="clip")
         return rows.astype(self.dtype)
 
@@ -251,8 +254,8 @@ class TokenEmbedder(nnx.Module):
 class T5(nnx.Module):
     """An encoder-decoder T5, 1.0 or 1.1 by its configuration.
 
-    Parameters have T5X's names: `token_embedder/embedding`, `encoder/layers_0/attention/query/kernel`,
-    ... Kernels are 2-D with the heads folded.
+    Parameters have T5X's names: `token_embedder/embedding`,
+    `encoder/layers_0/attention/query/kernel`, ... Kernels are 2-D with the heads folded.
     """
 
     def __init__(self, config: T5Config, rngs: nnx.Rngs):
@@ -304,7 +307,8 @@ class T5(nnx.Module):
         x = x.astype(jnp.float32)
         if not self.config.logits_via_embedding:
             return self.decoder.logits_dense(x)
-        # T5 1.0 rescales, because the embedding's unit variance would make the tied logits too large.
+        # T5 1.0 rescales, because the embedding's unit variance would make the tied logits too
+        # large.
         x = x / math.sqrt(self.config.emb_dim)
         embedding_VD = self.token_embedder.embedding[...]
         return jax.lax.dot_general(x, embedding_VD, (((x.ndim - 1,), (1,)), ((), ())))

@@ -1,0 +1,1 @@
+"""Names and layouts of other libraries' T5 checkpoints, as tables."""
