@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinical_t5x.launch.program import main_of
+from clinical_t5x.launch.command import main_of
 
 if __name__ == "__main__":
     main_of("train")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinical_t5x.launch.program import main_of, serve_entry
+from clinical_t5x.launch.command import main_of, serve_entry
 
 __getattr__ = serve_entry("infer")
 

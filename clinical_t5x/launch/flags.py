@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import re
 import tokenize
 from collections.abc import Sequence
@@ -46,8 +47,8 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
     """Parse the command line of program `verb` ("train", "eval" or "infer").
 
     Raises:
-      UserError: a malformed --gin flag or a flag of T5X's Fiddle interface.
-      SystemExit: an unknown flag (code 2), `--help` (code 0); argparse has said why.
+      UserError: an unknown flag, a malformed --gin flag, a flag of T5X's Fiddle interface.
+      SystemExit: `--help` was given and has been answered.
     """
     plain, bindings = _split_gin_flags(argv)
     given = _parser(verb).parse_args(plain)
@@ -58,7 +59,7 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
     paths = [path for entry in given.gin_search_paths or () for path in entry.split(",") if path]
     return Flags(
         gin_files=tuple(given.gin_file or ()),
-        gin_bindings=(*(given.gin_bindings or ()), *bindings),
+        gin_bindings=(*map(binding_from_text, given.gin_bindings or ()), *bindings),
         gin_search_paths=tuple(paths),
         data_dir=given.data_dir,
         tfds_data_dir=given.tfds_data_dir,
@@ -110,6 +111,17 @@ def binding_from_flag(text: str) -> str:
     return f"{name} = {as_gin_value(value, name)}"
 
 
+def binding_from_text(statement: str) -> str:
+    """Quote the value of the gin statement `NAME = VALUE` when gin could not read it.
+
+    Statements that are not of this form (imports, blocks) come back unchanged.
+    """
+    name, equals, value = statement.partition("=")
+    if not equals or not _NAME.match(name.strip()):
+        return statement
+    return f"{name.strip()} = {as_gin_value(value.strip(), name.strip())}"
+
+
 def as_gin_value(value: str, name: str) -> str:
     """`value` as gin can read it: unchanged when it parses, else quoted as a string."""
     if _parses(value):
@@ -141,8 +153,19 @@ def _parses(value: str) -> bool:
         return False
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest flag, instead of printing the usage."""
+
+    def error(self, message: str):
+        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        wrong = message.rpartition(" ")[2].partition("=")[0]
+        near = difflib.get_close_matches(wrong, flags, n=1) if "unrecognized" in message else []
+        advice = f"did you mean {near[0]}?" if near else "--help lists the flags"
+        raise UserError(f"{message}; {advice}")
+
+
 def _parser(verb: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m t5x.{verb}",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -66,10 +66,12 @@ class Binding:
 
     @property
     def is_macro(self) -> bool:
+        """Whether this defines a macro."""
         return not self.parameter
 
     @property
     def macro_name(self) -> str:
+        """The macro's name with its scope."""
         return f"{self.scope}/{self.selector}" if self.scope else self.selector
 
 

@@ -6,48 +6,69 @@ Looks at what the data home holds on disk; whether its content fits is for the r
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
 
 from clinical_t5x.console import UserError
-from clinical_t5x.launch.gin_reading import Binding, Macro, Reference, iterate_leaves
+from clinical_t5x.launch.gin_reading import Binding
 from clinical_t5x.launch.static_check import Configuration
 from clinical_t5x.storage import data_home, is_complete
 
-VOCABULARY = "clinical_t5x.data.vocabulary:ClinicalVocabulary"
-DATASET_CONFIG = "clinical_t5x.training.config:DatasetConfig"
+_VOCABULARY = "clinical_t5x.data.vocabulary:ClinicalVocabulary"
+_DATASET_CONFIG = "clinical_t5x.training.config:DatasetConfig"
+_CORPUS_TASK = "tasks.pretrain:register"
+_DEFAULT_NAME = "clinical"
 
 # The TFDS data set that each of this project's task modules reads.
-DATA_SETS = {
+_DATA_SETS = {
     "tasks.pretrain": "clinical_notes",
     "tasks.mednli": "mednli",
     "tasks.radqa": "radqa",
     "tasks.clip": "clip",
 }
-_PREPARE = """Make it from PhysioNet's files, or try everything on synthetic ones:
-    python -m clinical_t5x.synthetic --out {home}/physionet --patients 2000 --seed 0
-    python -m clinical_t5x.prepare --physionet {home}/physionet --data_dir {home}"""
-_VOCABULARY = """Make it from the prepared corpus:
-    python -m clinical_t5x.vocabulary --data_dir {home}{name}"""
+
+_MAKE_DATA = """Make it from the PhysioNet files in DIR:
+    python -m clinical_t5x.prepare --physionet DIR --data_dir {home}
+  without a credential, synthetic files take their place:
+    python -m clinical_t5x.synthetic --out DIR --patients 2000 --seed 0"""
+_MAKE_CORPUS = """Make it from the notes in FILE:
+    python -m clinical_t5x.prepare --notes FILE --name {name} --data_dir {home}"""
+_MAKE_VOCABULARY = """Make it from the prepared corpus:
+    python -m clinical_t5x.vocabulary --data_dir {home}"""
 
 
-def check_inputs(configuration: Configuration) -> None:
+def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None) -> None:
     """Check that the task modules, data sets and vocabularies of a configuration exist.
+
+    Args:
+      configuration: of a program that is about to run.
+      tfds_data_dir: where TFDS data sets lie when not in the data home.
 
     Raises:
       UserError: something is missing; the message has the commands that make it.
     """
+    corpus = _bound_value(configuration, _CORPUS_TASK, "corpus") or _DEFAULT_NAME
     for module, binding in _task_modules(configuration):
         _check_module(module, binding)
-        if module in DATA_SETS:
-            _check_data_set(DATA_SETS[module], module)
-    if _uses_clinical_vocabulary(configuration):
+        if module in _DATA_SETS:
+            _check_data_set(_DATA_SETS[module], corpus, module, tfds_data_dir)
+    if _VOCABULARY in configuration.reached:
         _check_vocabulary(configuration)
+
+
+def _bound_value(configuration: Configuration, identity: str, parameter: str) -> Any:
+    """The value of a parameter of a configurable that the program uses, or None."""
+    if identity not in configuration.reached:
+        return None
+    values = [configuration.value(b.value) for b in configuration.bound(identity, parameter)]
+    return values[-1] if values else None
 
 
 def _task_modules(configuration: Configuration) -> Iterator[tuple[str, Binding]]:
     seen = set()
-    for binding in configuration.bound(DATASET_CONFIG, "module"):
+    for binding in configuration.bound(_DATASET_CONFIG, "module"):
         module = configuration.value(binding.value)
         if isinstance(module, str) and module not in seen:
             seen.add(module)
@@ -67,35 +88,28 @@ def _check_module(module: str, binding: Binding) -> None:
         )
 
 
-def _check_data_set(name: str, module: str) -> None:
+def _check_data_set(name: str, corpus: str, module: str, tfds_data_dir: str | None) -> None:
     home = data_home()
-    folder = home / "tfds" / name
+    folder = (epath.Path(tfds_data_dir) if tfds_data_dir else home / "tfds") / name
+    advice = _MAKE_DATA
+    if module == "tasks.pretrain" and corpus != _DEFAULT_NAME:
+        folder, advice = folder / corpus, _MAKE_CORPUS
     if not any(folder.glob("*/dataset_info.json")):
         raise UserError(
-            f"no data set {name} (for {module}) in {folder}. {_PREPARE.format(home=home)}"
+            f"no data set {folder.name} (for {module}) in {folder}. "
+            f"{advice.format(home=home, name=corpus)}"
         )
 
 
-def _uses_clinical_vocabulary(configuration: Configuration) -> bool:
-    vocabulary = configuration.value(Macro("VOCABULARY"))
-    return any(
-        isinstance(leaf, Reference) and leaf.name.endswith("ClinicalVocabulary")
-        for leaf in iterate_leaves(vocabulary)
-    )
-
-
 def _check_vocabulary(configuration: Configuration) -> None:
-    for binding in configuration.bound(VOCABULARY, "sentencepiece_model_file"):
-        file = configuration.value(binding.value)
-        if file is None:
-            continue
-        if "://" not in file and not os.path.isfile(file):
-            raise UserError(f"{binding.place}: no vocabulary file {file}")
+    file = _bound_value(configuration, _VOCABULARY, "sentencepiece_model_file")
+    if file is not None:
+        if not epath.Path(file).expanduser().exists():
+            raise UserError(f"no vocabulary file {file}; check sentencepiece_model_file")
         return
-    names = [configuration.value(b.value) for b in configuration.bound(VOCABULARY, "name")]
-    name = names[-1] if names else "clinical"
+    name = _bound_value(configuration, _VOCABULARY, "name") or _DEFAULT_NAME
     home = data_home()
     if not is_complete(home / "vocabularies" / name):
-        option = "" if name == "clinical" else f" --name {name}"
-        advice = _VOCABULARY.format(home=home, name=option)
-        raise UserError(f"no vocabulary {name!r} in {home / 'vocabularies' / name}. {advice}")
+        advice = _MAKE_VOCABULARY.format(home=home)
+        option = "" if name == _DEFAULT_NAME else f" --name {name}"
+        raise UserError(f"no vocabulary {name} in {home / 'vocabularies' / name}. {advice}{option}")

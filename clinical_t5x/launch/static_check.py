@@ -7,17 +7,16 @@ whole configuration; a misspelt macro it accepts in silence.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from clinical_t5x.console import UserError
 from clinical_t5x.launch import symbols
+from clinical_t5x.launch.gin_names import Names, suggest
 from clinical_t5x.launch.gin_reading import (
     COMMAND_LINE,
     REQUIRED,
     Binding,
-    Import,
     Macro,
     Place,
     Reading,
@@ -25,37 +24,53 @@ from clinical_t5x.launch.gin_reading import (
     iterate_leaves,
 )
 from clinical_t5x.launch.programs import MAIN_NAMES, Program
-from clinical_t5x.launch.symbols import MissingNameError, Signature, Symbol
+from clinical_t5x.launch.symbols import Symbol
 
-# Macros that T5X's run files define for all programs, whether or not a run uses them.
-_KNOWN_UNUSED = {"ACTIVATION_DTYPE", "DROPOUT_RATE", "LABEL_SMOOTHING", "LOSS_NORMALIZING_FACTOR"}
+# Macros of T5X's files that not every program uses.
+_MAY_BE_UNUSED = {"ACTIVATION_DTYPE", "DROPOUT_RATE", "LABEL_SMOOTHING", "LOSS_NORMALIZING_FACTOR"}
 _MOST_SHOWN = 6
+_MODEL_FILE = "gin/models/clinical_base.gin"
+
+_EXAMPLES = {
+    "MODEL_DIR": "runs/my_model",
+    "TRAIN_STEPS": "1000",
+    "INITIAL_CHECKPOINT_PATH": "runs/clinical_base",
+    "CHECKPOINT_PATH": "runs/clinical_base",
+    "EVAL_OUTPUT_DIR": "runs/eval",
+    "INFER_OUTPUT_DIR": "runs/infer",
+    "MIXTURE_OR_TASK_NAME": "mimic_pretrain_v1",
+    "DROPOUT_RATE": "0.1",
+    "TASK_FEATURE_LENGTHS": "\"{'inputs': 512, 'targets': 114}\"",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """A checked configuration: what is bound in the end, and where.
 
-    macros: a macro's name to its last binding.
-    parameters: (scope, identity of the configurable, parameter) to its last binding.
-    notices: things to tell the user that are no errors.
+    Attributes:
+      macros: a macro's name to its last binding.
+      parameters: (scope, identity of the configurable, parameter) to its last binding.
+      reached: identities of the configurables that the program uses.
+      notices: things to tell the user that are no errors.
     """
 
     macros: dict[str, Binding]
     parameters: dict[tuple[str, str, str], Binding]
+    reached: frozenset[str]
     notices: tuple[str, ...]
 
     def value(self, value: Any) -> Any:
-        """`value` with macros replaced by what they stand for in the end."""
+        """`value` with a macro replaced by what it stands for in the end."""
         for _ in range(len(self.macros) + 1):
             if not isinstance(value, Macro) or value.name not in self.macros:
                 return value
             value = self.macros[value.name].value
         return value
 
-    def macro(self, name: str, default: Any = None) -> Any:
-        """The value of macro `name`, or `default` when it is not defined."""
-        return self.value(Macro(name)) if name in self.macros else default
+    def macro(self, name: str) -> Any:
+        """The value of macro `name`, or None when it is not defined."""
+        return self.value(Macro(name)) if name in self.macros else None
 
     def bound(self, identity: str, parameter: str) -> list[Binding]:
         """The bindings of a configurable's parameter, one for each scope that has one."""
@@ -70,8 +85,8 @@ def check(reading: Reading, program: Program) -> Configuration:
     """Check a configuration for `program`.
 
     Raises:
-      UserError: with all that is wrong: unknown modules, names and parameters, macros that are
-        undefined, required and unset, or on the command line and unused.
+      UserError: with all that is wrong of one kind: unknown modules, names and parameters; then
+        macros and parameters without a value; then macros that nothing uses.
     """
     symbols.forget()
     return _Check(reading, program).run()
@@ -81,22 +96,24 @@ class _Check:
     def __init__(self, reading: Reading, program: Program):
         self._reading, self._program = reading, program
         self._problems: list[str] = []
-        self._unresolved: set[str] = set()  # selectors already reported
-        self._registered: dict[str, Symbol] = {}  # full dotted name to meaning, as gin's registry
+        self._names = Names(reading, self._problems.append)
         self._macros: dict[str, Binding] = {}
         self._parameters: dict[tuple[str, str, str], Binding] = {}
+        self._reached: set[str] = set()
 
     def run(self) -> Configuration:
-        for statement in self._reading.imports:
-            self._check_import(statement)
+        self._names.check_imports()
         self._stop_on_problems()
         self._bind_all()
         self._stop_on_problems()
-        self._check_entry_bound()
-        self._check_macros()
+        self._check_entry_configured()
+        self._walk()
+        self._check_values()
+        self._stop_on_problems()
+        self._check_command_line_macros()
         self._stop_on_problems()
         notices = (*self._reading.notices, *self._unused_in_files())
-        return Configuration(self._macros, self._parameters, notices)
+        return Configuration(self._macros, self._parameters, frozenset(self._reached), notices)
 
     def _stop_on_problems(self) -> None:
         problems = list(dict.fromkeys(self._problems))
@@ -106,22 +123,9 @@ class _Check:
         if problems:
             raise UserError("\n  ".join(problems))
 
-    def _check_import(self, statement: Import) -> None:
-        if statement.module == "__main__":
-            return
-        head, *rest = statement.module.split(".")
-        try:
-            symbols.resolve(head, tuple(rest))
-        except MissingNameError as error:
-            near = _suggest(error.name, error.existing)
-            self._problems.append(
-                f"{statement.place}: cannot import {statement.module}: "
-                f"{error.owner} has no {error.name}{near}"
-            )
-
     def _bind_all(self) -> None:
         for block in self._reading.blocks:
-            self._resolve(block.selector, block)
+            self._names.meaning(block.selector, block)
         for binding in self._reading.bindings:
             if binding.is_macro:
                 self._macros[binding.macro_name] = binding
@@ -129,177 +133,145 @@ class _Check:
                 self._bind(binding)
             for leaf in iterate_leaves(binding.value):
                 if isinstance(leaf, Reference):
-                    self._resolve(leaf.name, binding)
+                    self._names.meaning(leaf.name, binding)
 
     def _bind(self, binding: Binding) -> None:
-        symbol = self._resolve(binding.selector, binding)
+        symbol = self._names.meaning(binding.selector, binding)
         if symbol is None:
             return
-        identity = symbol.identity or binding.selector
-        self._parameters[binding.scope, identity, binding.parameter] = binding
+        self._parameters[binding.scope, _identity(symbol, binding.selector), binding.parameter] = (
+            binding
+        )
         if symbol.kind == "module":
             self._problems.append(
                 f"{binding.place}: {binding.selector} is a module; name a class or function in it"
             )
-        elif symbol.signature is not None:
-            self._check_parameter(binding, symbol.signature)
-
-    def _check_parameter(self, binding: Binding, signature: Signature) -> None:
-        if signature.open_ended or binding.parameter in signature.parameters:
+        signature = symbol.signature
+        if signature is None or signature.open_ended or binding.parameter in signature.parameters:
             return
-        near = _suggest(binding.parameter, signature.parameters)
-        if not near:
-            near = f"; it has {', '.join(signature.parameters) or 'no parameters'}"
+        near = suggest(binding.parameter, signature.parameters)
+        near = near or f"; it has {', '.join(signature.parameters) or 'no parameters'}"
         self._problems.append(
             f"{binding.place}: {binding.selector} has no parameter {binding.parameter}{near}"
         )
 
-    def _resolve(self, selector: str, binding: Binding) -> Symbol | None:
-        """What `selector` means in the file of `binding`; None after noting a problem."""
-        if not binding.symbols.dynamic_registration:
-            return self._resolve_registered(selector, binding.place)
-        head, *rest = selector.split(".")
-        if head == "gin":
-            return Symbol("unknown", "")
-        module = binding.symbols.modules.get(head)
-        if module is None:
-            near = _suggest(head, binding.symbols.modules)
-            self._report_name(selector, binding, f"{head} is not imported in this file{near}")
-            return None
-        try:
-            symbol = self._meaning(module, tuple(rest))
-        except MissingNameError as error:
-            near = _suggest(error.name, error.existing)
-            self._report_name(selector, binding, f"{error.owner} has no {error.name}{near}")
-            return None
-        self._registered[".".join([head if module == "__main__" else module, *rest])] = symbol
-        return symbol
+    def _check_entry_configured(self) -> None:
+        """Some gin file must configure the program's function."""
+        program, configured = self._program, {identity for _, identity, _ in self._parameters}
+        if self._names.entry(program.entry).identity in configured:
+            return
+        others = [name for name in MAIN_NAMES if self._names.entry(name).identity in configured]
+        what = f"they configure {others[0]} instead" if others else "no run file is among them"
+        raise UserError(
+            f"the gin files do not configure {program.entry} ({what}); "
+            f"add a run file, such as --gin_file={program.run_file}"
+        )
 
-    def _report_name(self, selector: str, binding: Binding, reason: str) -> None:
-        """Note an unknown name once, however often it is used."""
-        if selector not in self._unresolved:
-            self._unresolved.add(selector)
-            self._problems.append(f"{binding.place}: unknown name {selector}: {reason}")
+    def _walk(self) -> None:
+        """Follow macros and references from the program's function to all that it uses."""
+        entry = self._names.entry(self._program.entry)
+        self._check_required(entry, "", f"{self._program.script}.{self._program.entry}")
+        waiting = [("", entry.identity)]
+        seen = set(waiting)
+        while waiting:
+            scope, identity = waiting.pop()
+            self._reached.add(identity)
+            for binding in self._bindings_of(scope, identity):
+                for reference, place in self._references(binding):
+                    symbol = self._names.meaning(reference.name, place)
+                    if symbol is None:
+                        continue
+                    inner = reference.scoped_name.rpartition("/")[0] or scope
+                    found = (inner, _identity(symbol, reference.name))
+                    if reference.called:
+                        self._check_required(symbol, inner, reference.name)
+                    if found not in seen:
+                        seen.add(found)
+                        waiting.append(found)
 
-    def _meaning(self, module: str, attributes: tuple[str, ...]) -> Symbol:
-        if module != "__main__":
-            return symbols.resolve(module, attributes)
-        if not attributes:
-            return Symbol("module", "__main__")
-        if attributes[0] not in MAIN_NAMES:
-            raise MissingNameError("the program", attributes[0], MAIN_NAMES)
-        target_module, name = MAIN_NAMES[attributes[0]]
-        return symbols.resolve(target_module, (name, *attributes[1:]))
+    def _bindings_of(self, scope: str, identity: str) -> Iterator[Binding]:
+        """Bindings that hold for a configurable, and for its methods, called in `scope`."""
+        for (bound_scope, owner, _), binding in self._parameters.items():
+            applies = not bound_scope or f"{scope}/".startswith(f"{bound_scope}/")
+            if applies and (owner == identity or owner.startswith(f"{identity}.")):
+                yield binding
 
-    def _resolve_registered(self, selector: str, place: Place) -> Symbol | None:
-        """A selector without imports of its own matches the end of a name used in the files."""
-        matches = {
-            symbol.identity or name: symbol
-            for name, symbol in self._registered.items()
-            if f".{name}".endswith(f".{selector}")
-        }
-        if len(matches) == 1:
-            return next(iter(matches.values()))
-        if matches:
-            meanings = " or ".join(sorted(matches))
-            self._problems.append(f"{place}: {selector} may mean {meanings}; write more of it")
-            return None
-        short = {".".join(name.split(".")[-2:]) for name in self._registered}
-        short |= {name.split(".")[-1] for name in self._registered if "." not in selector}
-        hint = _suggest(selector, short) or "; the gin files use no such name"
-        if place.file != COMMAND_LINE:
-            hint += " (the file lacks: from __gin__ import dynamic_registration)"
-        self._problems.append(f"{place}: unknown name {selector}{hint}")
-        return None
+    def _references(self, binding: Binding) -> Iterator[tuple[Reference, Binding]]:
+        """References in a binding's value, through macros, each with the binding it stands in."""
+        waiting, seen = [binding], set()
+        while waiting:
+            current = waiting.pop()
+            for leaf in iterate_leaves(current.value):
+                if isinstance(leaf, Reference):
+                    yield leaf, current
+                elif isinstance(leaf, Macro) and leaf.name in self._macros.keys() - seen:
+                    seen.add(leaf.name)
+                    waiting.append(self._macros[leaf.name])
 
-    def _check_entry_bound(self) -> None:
-        """The program's function must be configured, and have its required parameters."""
-        program = self._program
-        symbol = self._meaning("__main__", (program.entry,))
-        given = {name for _, identity, name in self._parameters if identity == symbol.identity}
-        if not given:
-            others = [
-                name
-                for name in MAIN_NAMES
-                for _, identity, _ in self._parameters
-                if identity == self._meaning("__main__", (name,)).identity
-            ]
-            what = f"they configure {others[0]} instead" if others else "no run file is among them"
-            raise UserError(
-                f"the gin files do not configure {program.entry} ({what}); "
-                f"add a run file such as --gin_file={program.run_file}"
-            )
-        required = symbol.signature.required if symbol.signature else ()
-        for name in required:
-            if name not in given:
+    def _check_required(self, symbol: Symbol, scope: str, name: str) -> None:
+        """What gin calls gets its arguments from gin alone: those without default must be bound."""
+        if symbol.signature is None:
+            return
+        bound = {b.parameter for b in self._bindings_of(scope, symbol.identity)}
+        for parameter in symbol.signature.required:
+            if parameter not in bound:
+                full = f"{scope}/{name}" if scope else name
                 self._problems.append(
-                    f"{program.script}.{program.entry}.{name} has no value; bind it in a gin file"
-                    f" or with --gin.{program.entry}.{name}=VALUE"
+                    f"{full}.{parameter} has no value; bind it in a gin file or with "
+                    f"--gin.{full}.{parameter}=VALUE"
                 )
 
-    def _uses(self) -> dict[str, Place]:
-        """Macros that the final bindings use, with the place of one use."""
-        uses: dict[str, Place] = {}
-        for binding in (*self._parameters.values(), *self._macros.values()):
-            for leaf in iterate_leaves(binding.value):
-                if isinstance(leaf, Macro) and leaf != REQUIRED:
-                    uses.setdefault(leaf.name, binding.place)
-        return uses
-
-    def _check_macros(self) -> None:
-        uses = self._uses()
-        unset = [name for name, binding in self._macros.items() if binding.value == REQUIRED]
-        for name in sorted(unset):
-            place = self._macros[name].place
-            self._problems.append(
-                f"{name} has no value ({place} requires it); set it in a gin file or with "
-                f"--gin.{name}={_EXAMPLES.get(name, 'VALUE')}"
-            )
+    def _check_values(self) -> None:
+        for name, binding in sorted(self._macros.items()):
+            if binding.value == REQUIRED:
+                self._problems.append(
+                    f"{name} has no value ({binding.place} requires one); set it in a gin file or "
+                    f"with --gin.{name}={_EXAMPLES.get(name, 'VALUE')}"
+                )
         for (scope, _, parameter), binding in self._parameters.items():
             if binding.value == REQUIRED:
                 name = f"{scope}/{binding.selector}" if scope else binding.selector
                 self._problems.append(
-                    f"{name}.{parameter} has no value ({binding.place} requires it); set it with "
+                    f"{name}.{parameter} has no value ({binding.place} requires one); set it with "
                     f"--gin.{name}.{parameter}=VALUE"
                 )
-        for name, place in uses.items():
+        for name, place in self._mentioned_macros().items():
             if name not in self._macros and not name.startswith("gin."):
-                self._problems.append(
-                    f"{place}: %{name} is not defined{_suggest(name, self._macros)}; "
-                    f"set it in a gin file or with --gin.{name}=VALUE"
-                )
-        for name, binding in self._macros.items():
-            if name not in uses and binding.place.file == COMMAND_LINE:
-                near = _suggest(name, sorted(uses), cutoff=0.5) or "; the gin files never use it"
-                self._problems.append(f"--gin.{name}: no macro of this name{near}")
+                near = suggest(name, self._macros)
+                advice = near or f"; set it with --gin.{name}={_EXAMPLES.get(name, 'VALUE')}"
+                if name == "MODEL":
+                    advice = f"; name a model's gin file first, such as --gin_file={_MODEL_FILE}"
+                self._problems.append(f"{place}: the macro {name} is not defined{advice}")
 
-    def _unused_in_files(self) -> Iterable[str]:
-        """A macro of a file that nothing uses and that looks like a used one is a misspelling."""
-        uses = self._uses()
+    def _mentioned_macros(self) -> dict[str, Place]:
+        """Macros in bindings that hold in the end, whether or not the program reaches them."""
+        mentioned: dict[str, Place] = {}
+        for binding in (*self._parameters.values(), *self._macros.values()):
+            for leaf in iterate_leaves(binding.value):
+                if isinstance(leaf, Macro) and leaf != REQUIRED:
+                    mentioned.setdefault(leaf.name, binding.place)
+        return mentioned
+
+    def _check_command_line_macros(self) -> None:
+        """gin accepts a misspelt macro in silence; on the command line it is always a mistake."""
+        mentioned = self._mentioned_macros()
         for name, binding in self._macros.items():
-            if name in uses or name in _KNOWN_UNUSED:
+            if name not in mentioned and binding.place.file == COMMAND_LINE:
+                near = suggest(name, sorted(mentioned), cutoff=0.5) or "; no gin file uses it"
+                self._problems.append(f"--gin.{name}: there is no macro of this name{near}")
+
+    def _unused_in_files(self) -> Iterator[str]:
+        """A macro of a file that nothing uses and that looks like a used one is a misspelling."""
+        mentioned = self._mentioned_macros()
+        for name, binding in self._macros.items():
+            if name in mentioned or name in _MAY_BE_UNUSED:
                 continue
-            near = _suggest(name, sorted(uses), cutoff=0.8)
+            near = suggest(name, sorted(mentioned), cutoff=0.8)
             if near:
                 raise UserError(f"{binding.place}: nothing uses the macro {name}{near}")
             yield f"{binding.place}: nothing uses the macro {name}"
 
 
-def _suggest(name: str, existing: Iterable[str], cutoff: float = 0.6) -> str:
-    """ "; did you mean X?" with up to three names that look like `name`, or an empty string."""
-    matches = difflib.get_close_matches(name, list(dict.fromkeys(existing)), n=3, cutoff=cutoff)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
-
-
-_EXAMPLES = {
-    "MODEL_DIR": "runs/my_model",
-    "TRAIN_STEPS": "1000",
-    "INITIAL_CHECKPOINT_PATH": "runs/clinical_base",
-    "CHECKPOINT_PATH": "runs/clinical_base",
-    "EVAL_OUTPUT_DIR": "runs/eval",
-    "INFER_OUTPUT_DIR": "runs/infer",
-    "MIXTURE_OR_TASK_NAME": "mimic_pretrain_v1",
-    "MIXTURE_OR_TASK_MODULE": "tasks.pretrain",
-    "DROPOUT_RATE": "0.1",
-    "TASK_FEATURE_LENGTHS": "\"{'inputs': 512, 'targets': 114}\"",
-}
+def _identity(symbol: Symbol, selector: str) -> str:
+    """What makes a configurable itself; the selector where source could not tell."""
+    return symbol.identity or selector

@@ -1,0 +1,85 @@
+"""`python -m t5x.{train,eval,infer}`: flags in, a run, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clinical_t5x import console
+from clinical_t5x.launch import environment
+from clinical_t5x.launch.flags import Flags, parse_flags
+from clinical_t5x.launch.program import check_program, run_program
+from clinical_t5x.launch.programs import entry_function, program_named
+from clinical_t5x.launch.static_check import Configuration
+
+_OUTPUT_MACRO = {"train": "MODEL_DIR", "eval": "EVAL_OUTPUT_DIR", "infer": "INFER_OUTPUT_DIR"}
+
+
+def main_of(verb: str) -> None:
+    """Run program `verb` with this process's command line, and exit with the agreed code."""
+    console.run_command(lambda argv: run_command_line(verb, argv))
+
+
+def serve_entry(verb: str) -> Callable[[str], Any]:
+    """A module-level `__getattr__` that offers the program's function without importing it yet."""
+    program = program_named(verb)
+
+    def get(name: str) -> Any:
+        if name == program.entry:
+            return entry_function(program)
+        raise AttributeError(f"module t5x.{verb} has no attribute {name!r}")
+
+    return get
+
+
+def run_command_line(verb: str, argv: Sequence[str]) -> int:
+    """Run program `verb` with the command line `argv`; the exit code."""
+    flags = parse_flags(verb, argv)
+    asked = {
+        "gin_files": flags.gin_files,
+        "bindings": flags.gin_bindings,
+        "search_paths": flags.gin_search_paths,
+        "data_dir": flags.data_dir,
+        "tfds_data_dir": flags.tfds_data_dir,
+    }
+    configuration = check_program(verb, **asked)
+    output = configuration.macro(_OUTPUT_MACRO[verb])
+    files = ", ".join(flags.gin_files)
+    console.say(f"{verb}: {files}{f' -> {output}' if output else ''}")
+    if flags.dry_run:
+        console.say("the configuration is complete, and so is the data home; nothing was run")
+        return console.EXIT_DONE
+    environment.join_processes(flags)
+    started = time.monotonic()
+    run_program(
+        verb,
+        **asked,
+        seqio_cache_dirs=flags.seqio_additional_cache_dirs,
+        announce=console.say,
+    )
+    seconds = time.monotonic() - started
+    console.say(f"next: {_next_command(verb, flags, configuration)}")
+    if flags.json:
+        console.say_json({"program": verb, "output": output, "seconds": round(seconds, 1)})
+    return console.EXIT_DONE
+
+
+def _next_command(verb: str, flags: Flags, configuration: Configuration) -> str:
+    """What a person would type after this run, as far as this project's recipes go."""
+    output = shlex.quote(str(configuration.macro(_OUTPUT_MACRO[verb])))
+    if verb != "train":
+        return f"ls {output}"
+    task = str(configuration.macro("MIXTURE_OR_TASK_NAME"))
+    model = next((name for name in flags.gin_files if "finetune" not in name), "MODEL.gin")
+    if "INITIAL_CHECKPOINT_PATH" in configuration.macros and not task.startswith("mimic"):
+        recipe = f"gin/eval_{task.partition('_')[0]}.gin"
+        return (
+            f"python -m t5x.eval --gin_file={model} --gin_file={recipe} "
+            f"--gin.CHECKPOINT_PATH={output}"
+        )
+    return (
+        "python -m t5x.train --gin_file=MODEL.gin --gin_file=gin/finetune_mednli.gin "
+        f"--gin.INITIAL_CHECKPOINT_PATH={output}  (MODEL.gin: the model's file in gin/models)"
+    )
