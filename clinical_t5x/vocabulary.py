@@ -1,0 +1,82 @@
+"""Train the vocabulary on a prepared corpus.
+
+python -m clinical_t5x.vocabulary
+python -m clinical_t5x.vocabulary --corpus hospital --name hospital --size 8000
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from clinical_t5x.console import run_command, say, say_json
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """Train the vocabulary; do nothing when it is there already."""
+    options = _parser().parse_args(argv)
+    from clinical_t5x.data import home
+    from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_vocabulary
+
+    corpus = home.corpus_directory(options.corpus, options.data_dir)
+    directory = home.vocabulary_directory(options.name, options.data_dir)
+    say(f"Training vocabulary {options.name!r} on {corpus}")
+    started = time.monotonic()
+    manifest = train_vocabulary(
+        corpus,
+        directory,
+        VocabularyOptions(
+            size=options.size,
+            max_words=options.max_words,
+            lower_case=options.lower_case,
+            seed=options.seed,
+        ),
+    )
+    _report(manifest, time.monotonic() - started)
+    say(f"Vocabulary: {directory}")
+    say("Next: python -m t5x.train --gin_file=gin/clinical_base.gin")
+    if options.json:
+        say_json({"vocabulary": str(directory), **manifest})
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m clinical_t5x.vocabulary",
+        description="Train a SentencePiece vocabulary on a prepared corpus (docs/data.md).",
+    )
+    parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
+    parser.add_argument("--corpus", default="clinical", help="name of the corpus (%(default)s)")
+    parser.add_argument("--name", default="clinical", help="the vocabulary's name (%(default)s)")
+    parser.add_argument(
+        "--size", type=int, default=32_000, help="pieces without the 100 sentinels (%(default)s)"
+    )
+    parser.add_argument(
+        "--max_words", type=int, default=200_000_000, help="words to read at most (%(default)s)"
+    )
+    parser.add_argument("--lower_case", action="store_true", help="fold case: not lossless")
+    parser.add_argument("--seed", type=int, default=0, help="chooses documents when not all fit")
+    parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
+    return parser
+
+
+def _report(manifest: dict, seconds: float) -> None:
+    trained_on, held_out = manifest["trained_on"], manifest["held_out"]
+    say(
+        f"{manifest['pieces']:,} pieces and {manifest['extra_ids']} sentinels from"
+        f" {trained_on['documents']:,} documents, in {seconds:.0f} s"
+    )
+    if manifest["pieces"] < manifest["pieces_asked_for"]:
+        say(
+            f"The corpus supports fewer than the {manifest['pieces_asked_for']:,} pieces asked"
+            " for; the vocabulary has all that it supports."
+        )
+    say(
+        f"Held-out text: {held_out['tokens_per_word']} tokens a word, of which"
+        f" {held_out['byte_tokens']:,} of {held_out['tokens']:,} are single bytes"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
