@@ -31,8 +31,6 @@ from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
 from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
 from clinical_t5x.storage import fingerprint, write_text_atomically
 
-_FLUSH_EVERY = 32
-
 
 @dataclasses.dataclass(frozen=True)
 class TaskSpec:
@@ -198,8 +196,6 @@ class Evaluator:
                 line = self._score(rows, position, generation)
                 if file is not None:
                     file.add(line)
-                    if index % _FLUSH_EVERY == 0:
-                        file.flush()
                 progress.advance()
         missing = int(np.count_nonzero(~rows.done))
         if missing:

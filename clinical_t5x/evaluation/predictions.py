@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -49,8 +48,9 @@ class PredictionFile:
         text = "".join(_line(line) for line in [{HEADER: self._header}, *lines[1:]])
         # Rewritten once, so that a line that a kill cut in half is gone before any is added.
         write_text_atomically(self.path, text)
-        if isinstance(self.path, Path):
-            self._file = self.path.open("a")
+        if "://" not in os.fspath(self.path):  # an object store cannot append
+            # Line-buffered: a finished example outlives a kill right after it.
+            self._file = open(os.fspath(self.path), "a", buffering=1, encoding="utf-8")
         return self
 
     def _reusable_lines(self) -> list[dict[str, Any]]:
@@ -75,11 +75,6 @@ class PredictionFile:
             self._pending.append(text)
         else:
             self._file.write(text)
-
-    def flush(self) -> None:
-        """Hand what was added to the operating system, so that it outlives this process."""
-        if self._file is not None:
-            self._file.flush()
 
     def __exit__(self, *exc_info: object) -> None:
         if self._file is not None:

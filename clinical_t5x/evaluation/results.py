@@ -14,7 +14,7 @@ import hashlib
 import os
 import subprocess
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,10 @@ from clinical_t5x.storage import (
 SCHEMA = 1
 RESULTS_FILE = "results.json"
 UNITS_FILE = "units.npz"
+_DEEPEST_RUN = 5  # levels below what the user names
+_NOT_RUNS = frozenset(
+    {"results", "predictions", "inference_eval", "training_eval", "train", "token_store", "tfds"}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,17 +196,39 @@ def load_evaluation(directory: str | os.PathLike) -> Evaluation:
 
 
 def find_evaluations(run_directories: Sequence[str | os.PathLike]) -> list[Evaluation]:
-    """All complete evaluations below the given directories, each once, in order of path."""
+    """All complete evaluations in and below the given directories, each once, in order of path."""
     found: dict[str, Evaluation] = {}
-    for run_directory in run_directories:
-        root = epath.Path(run_directory)
-        if not root.exists():
-            raise UserError(f"{root} does not exist; name a run directory or a parent of several")
-        for file in sorted(root.glob(f"**/results/*/{RESULTS_FILE}"), key=os.fspath):
-            directory = file.parent
+    for run in walk_runs(run_directories):
+        if not (run / "results").is_dir():
+            continue
+        for directory in sorted((run / "results").iterdir(), key=os.fspath):
             if is_complete(directory) and not directory.name.startswith("."):
                 found.setdefault(os.fspath(directory), load_evaluation(directory))
     return list(found.values())
+
+
+def walk_runs(roots: Sequence[str | os.PathLike]) -> Iterator[epath.Path]:
+    """The given directories and those below them where runs may lie, in order of path.
+
+    Checkpoints, results, predictions and hidden directories are not entered.
+
+    Raises:
+      UserError: when a root does not exist.
+    """
+    for root in map(epath.Path, roots):
+        if not root.is_dir():
+            raise UserError(f"{root} does not exist; name a run directory or a parent of several")
+        yield from _walk(root, depth=0)
+
+
+def _walk(directory: epath.Path, *, depth: int) -> Iterator[epath.Path]:
+    yield directory
+    if depth == _DEEPEST_RUN:
+        return
+    for child in sorted(directory.iterdir(), key=os.fspath):
+        inner = child.name.startswith((".", "checkpoint_")) or child.name in _NOT_RUNS
+        if not inner and child.is_dir():
+            yield from _walk(child, depth=depth + 1)
 
 
 def check_comparable(evaluations: Sequence[Evaluation]) -> None:

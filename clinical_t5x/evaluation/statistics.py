@@ -213,12 +213,16 @@ def _bca_tails(
 
     draws = draws[~np.isnan(draws)]
     below = np.mean(draws < value) + 0.5 * np.mean(draws == value)
-    deviations = np.nanmean(leave_one_out) - leave_one_out
-    deviations = deviations[~np.isnan(deviations)]
-    spread = float(np.sum(deviations**2))
-    if not 0 < below < 1 or spread == 0:
+    leave_one_out = leave_one_out[~np.isnan(leave_one_out)]
+    if not 0 < below < 1 or not _varies(leave_one_out):
         return tails
+    deviations = leave_one_out.mean() - leave_one_out
+    spread = float(np.sum(deviations**2))
     bias = ndtri(below)
     acceleration = float(np.sum(deviations**3)) / (6 * spread**1.5)
     shifted = bias + ndtri(tails)
     return ndtr(bias + shifted / (1 - acceleration * shifted))
+
+
+def _varies(values: np.ndarray) -> bool:
+    return len(values) > 1 and bool(values.max() > values.min())
