@@ -1,0 +1,265 @@
+"""From a synthetic PhysioNet to scored models: the whole program once, stage by stage.
+
+`python -m clinical_t5x.demo` (or `make demo`) shows it in minutes; `--preset study` (`make study`)
+at a size where "does pre-training help?" can be answered. Every stage is a command that a user can
+type; a stage whose output is whole is skipped, so that a stopped or killed demo goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from clinical_t5x import console
+from clinical_t5x.pipeline import Stage, run_stages
+
+TASKS = ("mednli", "radqa", "clip")
+INITIALISATIONS = ("scratch", "pretrained")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """How large the pieces are.
+
+    Attributes:
+      patients: Of the synthetic PhysioNet.
+      pieces: Of the vocabulary, without sentinels.
+      model: gin file of the network.
+      recipe: gin file of pre-training.
+      pretrain_steps: Updates of pre-training.
+      finetune_steps: Updates of fine-tuning a task, the same for both initialisations.
+      seeds: Fine-tuning is repeated with each.
+      description: One line for the person who waits.
+    """
+
+    patients: int
+    pieces: int
+    model: str
+    recipe: str
+    pretrain_steps: int
+    finetune_steps: dict[str, int]
+    seeds: tuple[int, ...]
+    description: str
+
+
+PRESETS = {
+    "demo": Preset(
+        patients=500,
+        pieces=2000,
+        model="gin/models/tiny.gin",
+        recipe="gin/demo.gin",
+        pretrain_steps=600,
+        finetune_steps={"mednli": 150, "radqa": 150, "clip": 150},
+        seeds=(1,),
+        description="shows every stage; too small to say whether pre-training helps",
+    ),
+    "study": Preset(
+        patients=5000,
+        pieces=2000,
+        model="gin/models/tiny.gin",
+        recipe="gin/demo.gin",
+        pretrain_steps=8000,
+        finetune_steps={"mednli": 1500, "radqa": 1000, "clip": 1000},
+        seeds=(1,),
+        description="asks whether pre-training helps, by paired tests",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where everything of one demo lies."""
+
+    out: Path
+
+    @property
+    def physionet(self) -> Path:
+        """The synthetic PhysioNet."""
+        return self.out / "physionet"
+
+    @property
+    def data(self) -> Path:
+        """The data home."""
+        return self.out / "data"
+
+    @property
+    def runs(self) -> Path:
+        """Every MODEL_DIR, and the evaluations beside them."""
+        return self.out / "runs"
+
+    @property
+    def pretrained(self) -> Path:
+        """MODEL_DIR of pre-training."""
+        return self.runs / "pretrain"
+
+    def finetuned(self, initialisation: str, task: str, seed: int) -> Path:
+        """MODEL_DIR of one fine-tuning run."""
+        return self.runs / f"{initialisation}-{task}-seed{seed}"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.out / "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One fine-tuning run and its evaluation."""
+
+    places: Places
+    initialisation: str
+    task: str
+    seed: int
+
+    @property
+    def model_dir(self) -> Path:
+        """MODEL_DIR; its evaluation lies inside."""
+        return self.places.finetuned(self.initialisation, self.task, self.seed)
+
+    @property
+    def evaluation(self) -> Path:
+        """EVAL_OUTPUT_DIR."""
+        return self.model_dir / "eval"
+
+    @property
+    def name(self) -> str:
+        """For headings."""
+        return f"{self.task}, {self.initialisation}, seed {self.seed}"
+
+
+def stages_of(preset: Preset, places: Places, seed: int) -> list[Stage]:
+    """All stages, in order."""
+    return [
+        *_data_stages(preset, places, seed),
+        _pretraining_stage(preset, places, seed),
+        *itertools.chain.from_iterable(
+            _finetuning_stages(preset, Run(places, initialisation, task, run_seed))
+            for run_seed, task, initialisation in itertools.product(
+                preset.seeds, TASKS, INITIALISATIONS
+            )
+        ),
+        *(_majority_stage(places, task) for task in TASKS),
+    ]
+
+
+def _data_stages(preset: Preset, places: Places, seed: int) -> Iterator[Stage]:
+    yield _command(
+        f"write a synthetic PhysioNet of {preset.patients:,} patients",
+        ["clinical_t5x.synthetic", "--out", places.physionet],
+        ["--patients", preset.patients, "--seed", seed],
+    )
+    yield _command(
+        "prepare the corpus and the benchmarks",
+        ["clinical_t5x.prepare", "--physionet", places.physionet, "--data_dir", places.data],
+    )
+    yield _command(
+        f"train a vocabulary of {preset.pieces:,} pieces",
+        ["clinical_t5x.vocabulary", "--data_dir", places.data, "--size", preset.pieces],
+    )
+
+
+def _pretraining_stage(preset: Preset, places: Places, seed: int) -> Stage:
+    return _program(
+        f"pre-train a tiny T5 for {preset.pretrain_steps:,} steps",
+        "train",
+        places,
+        [preset.recipe],
+        MODEL_DIR=str(places.pretrained),
+        TRAIN_STEPS=preset.pretrain_steps,
+        RANDOM_SEED=seed,
+    )
+
+
+def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
+    steps = preset.finetune_steps[run.task]
+    checkpoint = str(run.places.pretrained) if run.initialisation == "pretrained" else []
+    yield _program(
+        f"fine-tune on {run.name}",
+        "train",
+        run.places,
+        [preset.model, f"gin/finetune_{run.task}.gin", "gin/demo_finetune.gin"],
+        MODEL_DIR=str(run.model_dir),
+        INITIAL_CHECKPOINT_PATH=checkpoint,
+        TRAIN_STEPS=steps,
+        RANDOM_SEED=run.seed,
+    )
+    yield _program(
+        f"evaluate on {run.name}",
+        "eval",
+        run.places,
+        [preset.model, f"gin/eval_{run.task}.gin", "gin/demo_eval.gin"],
+        CHECKPOINT_PATH=str(run.model_dir),
+        EVAL_OUTPUT_DIR=str(run.evaluation),
+        **{"eval_script.evaluate.initialisation": run.initialisation},
+    )
+
+
+def _majority_stage(places: Places, task: str) -> Stage:
+    return _command(
+        f"score the majority answer on {task}",
+        ["clinical_t5x.majority", "--task", f"{task}_v1", "--module", f"tasks.{task}"],
+        ["--data_dir", places.data, "--out", places.runs / f"majority-{task}"],
+    )
+
+
+def _command(title: str, *arguments: Sequence[object]) -> Stage:
+    """A stage that runs a command; the command itself skips what is already whole."""
+    return Stage(title, tuple(str(a) for a in itertools.chain.from_iterable(arguments)))
+
+
+def _program(
+    title: str, verb: str, places: Places, gin_files: Sequence[str], **macros: object
+) -> Stage:
+    """A stage that runs a gin program inside this process, so that JAX starts once."""
+    bindings = [f"{name} = {value!r}" for name, value in macros.items()]
+
+    def run() -> None:
+        from clinical_t5x.launch.program import run_program
+
+        run_program(verb, gin_files=gin_files, bindings=bindings, data_dir=places.data)
+
+    shown = [f"--gin_file={name}" for name in gin_files]
+    shown += [f"--gin.{name}={value}" for name, value in macros.items()]
+    return Stage(title, (f"t5x.{verb}", *shown, f"--data_dir={places.data}"), run)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the demo and show its table."""
+    options = _parser().parse_args(argv)
+    preset, places = PRESETS[options.preset], Places(Path(options.out))
+    begun = time.monotonic()
+    console.say(f"clinical_t5x {options.preset}: {preset.description}")
+    console.say(f"Everything goes to {places.out}; stop it when you like, the next call goes on.")
+    run_stages(stages_of(preset, places, options.seed))
+    _report(places, json=options.json)
+    console.say(f"{options.preset} ended after {(time.monotonic() - begun) / 60:.1f} minutes")
+    return console.EXIT_DONE
+
+
+def _report(places: Places, *, json: bool) -> None:
+    """Always made anew: it takes seconds, and shows what is there now."""
+    from clinical_t5x import report
+
+    corpus = places.data / "corpus" / "clinical"
+    arguments = ["--runs", str(places.runs), "--out", str(places.report), "--corpus", str(corpus)]
+    report.main([*arguments, *(["--json"] if json else [])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m clinical_t5x.demo",
+        description="The whole way on synthetic data: notes in, three benchmark scores out.",
+    )
+    parser.add_argument("--out", default="runs/demo", help="where everything goes (%(default)s)")
+    parser.add_argument("--preset", choices=PRESETS, default="demo", help="size (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of data and runs (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="end with a summary in JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    console.run_command(main)
