@@ -1,5 +1,9 @@
 """T5X's name for the models of `clinical_t5x.models`."""
 
-from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
+from clinical_t5x.models.encoder_decoder import (
+    EncoderDecoderModel,
+    get_input_vocabulary,
+    get_output_vocabulary,
+)
 
-__all__ = ["EncoderDecoderModel"]
+__all__ = ["EncoderDecoderModel", "get_input_vocabulary", "get_output_vocabulary"]

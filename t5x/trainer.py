@@ -1,5 +1,5 @@
-"""T5X's name for the trainer."""
+"""T5X's name for the trainer and the actions that may end a run."""
 
-from clinical_t5x.training.trainer import Trainer
+from clinical_t5x.training.trainer import EarlyStoppingAction, TerminateOnNanAction, Trainer
 
-__all__ = ["Trainer"]
+__all__ = ["EarlyStoppingAction", "TerminateOnNanAction", "Trainer"]

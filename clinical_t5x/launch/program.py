@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from clinical_t5x.console import Stopped, UserError
 from clinical_t5x.launch import environment, facade, preflight, static_check
 from clinical_t5x.launch.flags import binding_from_text
 from clinical_t5x.launch.gin_reading import COMMAND_LINE, Binding, read_configuration
+from clinical_t5x.launch.gin_summary import summarize_gin_config
 from clinical_t5x.launch.programs import (
     Program,
     entry_function,
@@ -78,7 +81,7 @@ def run_program(
             names_on_main(),
             _gin_configured(gin_files, statements, search_path),
         ):
-            return _call(program)
+            return _call(program, configuration)
 
 
 def check_program(
@@ -189,17 +192,41 @@ def _brief(error: Exception) -> str:
     return f"{first} ({places[-1]})" if places else first
 
 
-def _call(program: Program) -> Any:
+def _call(program: Program, configuration: Configuration) -> Any:
     """Run the configured function; what gin adds to our messages is taken off again."""
     import gin
 
-    configured = gin.get_configurable(entry_function(program))
+    function = entry_function(program)
+    configured = gin.get_configurable(function)
     try:
-        return configured()
+        return configured(**_defaults(function, configuration))
     except UserError as error:
         raise UserError(_without_gin(error)) from error
     except Stopped as stopped:
         raise Stopped(_without_gin(stopped)) from stopped
+    except (TypeError, ValueError) as error:
+        if _went_through(function, error.__traceback__):
+            raise
+        # gin was still making the function's arguments: a value in the configuration is wrong.
+        raise UserError(f"the configuration cannot be used: {_without_gin(error)}") from error
+
+
+def _defaults(function: Callable, configuration: Configuration) -> dict[str, Any]:
+    """T5X's default of writing config.gin, where the gin files do not say otherwise."""
+    identity = f"{function.__module__}:{function.__name__}"
+    name = "summarize_config_fn"
+    is_open = name in inspect.signature(function).parameters
+    if not is_open or configuration.bound(identity, name):
+        return {}
+    return {name: summarize_gin_config}
+
+
+def _went_through(function: Callable, traceback: types.TracebackType | None) -> bool:
+    while traceback is not None:
+        if traceback.tb_frame.f_code is function.__code__:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _without_gin(error: Exception) -> str:

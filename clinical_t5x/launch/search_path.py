@@ -51,11 +51,10 @@ class SearchPath:
         folder, base = os.path.split(name)
         found: dict[str, str] = {}
         for directory in self.directories:
-            for place in {folder, "gin", ""}:
+            for place in dict.fromkeys((folder, "gin", "")):
                 listed = Path(directory, place)
                 if listed.is_dir():
                     for path in sorted(listed.glob("*.gin")):
-                        found.setdefault(path.name, os.path.join(place, path.name))
-        wanted = base if base.endswith(".gin") else f"{base}.gin"
-        matches = difflib.get_close_matches(wanted, found, n=1, cutoff=0.6)
+                        found.setdefault(path.stem, os.path.join(place, path.name))
+        matches = difflib.get_close_matches(base.removesuffix(".gin"), found, n=1, cutoff=0.6)
         return found[matches[0]] if matches else None

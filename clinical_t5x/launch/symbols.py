@@ -116,6 +116,8 @@ def _follow(module: str, attributes: tuple[str, ...], seen: frozenset) -> _Defin
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return _Definition(module, node, rest)
     target = _alias_target(source, name, node)
+    if target == (module, (name,)):  # `from . import name` in a package: its submodule
+        return _follow_elsewhere(source, attributes, seen)
     return _follow(target[0], target[1] + rest, seen) if target else None
 
 
@@ -275,6 +277,7 @@ def _module(name: str) -> _Module | None:
 
 
 def _collect(body: list[ast.stmt], module: _Module) -> None:
+    """Note what statements bind; of if/else and try/except, the first branch that binds a name."""
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             module.names[node.name] = node
@@ -289,14 +292,20 @@ def _collect(body: list[ast.stmt], module: _Module) -> None:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                for part in ast.walk(target):
-                    if isinstance(part, ast.Name):
-                        module.names[part.id] = node
+                names = [part.id for part in ast.walk(target) if isinstance(part, ast.Name)]
+                module.names.update(dict.fromkeys(names, node))
         else:
-            for block in ("body", "orelse", "finalbody"):
-                _collect(getattr(node, block, []), module)
-            for handler in getattr(node, "handlers", []):
-                _collect(handler.body, module)
+            _collect_branches(node, module)
+
+
+def _collect_branches(node: ast.stmt, module: _Module) -> None:
+    branches = [getattr(node, block, []) for block in ("body", "orelse", "finalbody")]
+    branches += [handler.body for handler in getattr(node, "handlers", [])]
+    for branch in branches:
+        inner = dataclasses.replace(module, names={}, star_modules=module.star_modules)
+        _collect(branch, inner)
+        for name, bound in inner.names.items():
+            module.names.setdefault(name, bound)
 
 
 @functools.cache

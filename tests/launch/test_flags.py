@@ -1,0 +1,100 @@
+"""T5X's command line: flags, and gin values that need no quotes inside quotes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinical_t5x.console import UserError
+from clinical_t5x.launch.flags import as_gin_value, binding_from_flag, parse_flags
+
+
+@pytest.mark.parametrize(
+    ("flag", "binding"),
+    [
+        ("TRAIN_STEPS=2", "TRAIN_STEPS = 2"),
+        ("MODEL_DIR=/x/y", "MODEL_DIR = '/x/y'"),
+        ("MODEL_DIR='/x/y'", "MODEL_DIR = '/x/y'"),
+        ("MODEL_DIR=gs://bucket/run=1", "MODEL_DIR = 'gs://bucket/run=1'"),
+        ("MIXTURE_OR_TASK_MODULE=tasks.pretrain", "MIXTURE_OR_TASK_MODULE = 'tasks.pretrain'"),
+        ("network.T5Config.dtype=float32", "network.T5Config.dtype = 'float32'"),
+        ("train/utils.DatasetConfig.pack=False", "train/utils.DatasetConfig.pack = False"),
+        ("LENGTHS={'inputs': 512}", "LENGTHS = {'inputs': 512}"),
+        ("OPTIMIZER=@adafactor.Adafactor()", "OPTIMIZER = @adafactor.Adafactor()"),
+        ("A=%B", "A = %B"),
+        ("PATH=[]", "PATH = []"),
+        ("RATE=-1e-3", "RATE = -1e-3"),
+        ("NAME=2 names", "NAME = '2 names'"),
+        ("NAME=", "NAME = ''"),
+    ],
+)
+def test_gin_flag_becomes_binding(flag, binding):
+    assert binding_from_flag(flag) == binding
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("TRAIN_STEPS", "--gin.TRAIN_STEPS=VALUE"),
+        ("=2", "no gin name"),
+        ("a b=2", "no gin name"),
+        ("LENGTHS={'inputs': 512", "brackets"),
+        ("USE_CACHED_TASKS=true", "write True"),
+        ("SEED=none", "write None"),
+    ],
+)
+def test_malformed_gin_flag_says_how_to_write_it(flag, expected):
+    with pytest.raises(UserError, match=expected):
+        binding_from_flag(flag)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), max_size=40))
+def test_every_value_is_readable_or_refused(value):
+    """Whatever the user types, gin gets something that it can parse."""
+    import gin
+
+    try:
+        text = as_gin_value(value, "X")
+    except UserError:
+        return
+    gin.parse_config(f"X = {text}")
+    gin.clear_config()
+
+
+def test_flags_of_t5x_are_understood():
+    flags = parse_flags(
+        "train",
+        [
+            "--gin_file=a.gin", "--gin_file", "b.gin", "--gin.TRAIN_STEPS=2",
+            "--gin_bindings=BATCH_SIZE = 3", "--gin_bindings=MODEL_DIR=/x", "-gin_file=c.gin",
+            "--gin_search_paths=/p,/q", "--tfds_data_dir=/t", "--seqio_additional_cache_dirs=/c,/d",
+            "--alsologtostderr", "-v", "1", "--seed=7", "--coordinator_address=h:1",
+        ],
+    )  # fmt: skip
+    assert flags.gin_files == ("a.gin", "b.gin", "c.gin")
+    assert flags.gin_bindings == (
+        "BATCH_SIZE = 3",
+        "MODEL_DIR = '/x'",
+        "TRAIN_STEPS = 2",
+        "RANDOM_SEED = 7",
+    )
+    assert flags.gin_search_paths == ("/p", "/q")
+    assert flags.seqio_additional_cache_dirs == ("/c", "/d")
+    assert (flags.tfds_data_dir, flags.coordinator_address) == ("/t", "h:1")
+
+
+def test_shard_id_is_a_binding_of_infer():
+    flags = parse_flags("infer", ["--shard_id=3"])
+    assert flags.gin_bindings == ("infer_script.infer.shard_id = 3",)
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--gin_fil=x", "did you mean --gin_file"),
+        ("--fdl_config=x", "Fiddle"),
+        ("--seed=x", "invalid int"),
+    ],
+)
+def test_wrong_flag_is_one_clear_error(argument, expected):
+    with pytest.raises(UserError, match=expected):
+        parse_flags("train", [argument])
