@@ -86,11 +86,11 @@ def _stage_bar(description: str, total: int | None, unit: str) -> Iterator:
 
 
 def _build_data_sets(options: argparse.Namespace, directory: epath.Path, data_home: epath.Path):
-    from clinical_t5x.data import builders
+    from clinical_t5x.data.builders import build_all
 
-    say("Building TFDS data sets ...")
+    say("Building the TFDS data sets")
     physionet = options.physionet and epath.Path(options.physionet).expanduser()
-    return builders.build_all(corpus_dir=directory, physionet=physionet, data_dir=data_home)
+    return build_all(corpus_dir=directory, physionet=physionet, data_dir=data_home)
 
 
 def _report(manifest: dict, directory: epath.Path, data_sets: list, options) -> None:

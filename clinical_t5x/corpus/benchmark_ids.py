@@ -1,77 +1,180 @@
-"""Which notes the benchmarks were made from: ids and premises only, their records are data's."""
+"""What the corpus must know of the benchmarks: their notes' ids, their premises, their texts.
+
+Their records, as examples are made from, belong to `clinical_t5x.data`.
+"""
 
 from __future__ import annotations
 
+import ast
+import collections
 import csv
 import io
 import json
+from typing import Any
 
 from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.corpus import sources
 
-_SPLIT_FILES = ("train", "dev", "test")
+BENCHMARKS = MEDNLI, RADQA, CLIP = ("mednli", "radqa", "clip")
+_PROJECTS = {
+    MEDNLI: ("mednli", "1.0.0"),
+    RADQA: ("radqa", "1.0.0"),
+    CLIP: ("mimic-iii-clinical-action", "1.0.0"),
+}
+_PROBES = {MEDNLI: "mli_train_v1.jsonl", RADQA: "train.json", CLIP: "sentence_level.csv"}
+# Our names of the splits, and theirs.
+_SPLITS = {
+    MEDNLI: {"train": "train", "validation": "dev", "test": "test"},
+    RADQA: {"train": "train", "validation": "dev", "test": "test"},
+    CLIP: {"train": "train", "validation": "val", "test": "test"},
+}
 
 
-def radqa_note_ids(physionet: epath.Path) -> set[str] | None:
-    """ROW_IDs of the MIMIC-III reports that RadQA asks about, or None when it is not there."""
-    if sources.find(physionet, "radqa", "1.0.0", "train.json") is None:
-        return None
-    titles = set()
-    for split in _SPLIT_FILES:
-        path = sources.require(physionet, "radqa", "1.0.0", f"{split}.json")
-        try:
-            titles |= {
-                _integer(article["title"]) for article in json.loads(path.read_text())["data"]
-            }
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is not RadQA's SQuAD layout (data[].title with a NOTEEVENTS ROW_ID): "
-                f"{type(error).__name__}; download it again"
-            ) from error
-    return titles
+def present(physionet: epath.Path, benchmark: str) -> bool:
+    """Whether a benchmark was downloaded."""
+    return sources.find(physionet, *_PROJECTS[benchmark], _PROBES[benchmark]) is not None
 
 
-def clip_note_ids(physionet: epath.Path) -> set[str] | None:
-    """ROW_IDs of the MIMIC-III discharge summaries that CLIP labels, or None."""
-    slug, version = "mimic-iii-clinical-action", "1.0.0"
-    path = sources.find(physionet, slug, version, "sentence_level.csv")
-    if path is None:
-        return None
-    rows = csv.DictReader(io.StringIO(path.read_text(), newline=""))
-    if "doc_id" not in (rows.fieldnames or []):
-        raise UserError(
-            f"{path} has no column 'doc_id'; columns found: {', '.join(rows.fieldnames or [])}; "
-            "download it again"
+def files(physionet: epath.Path) -> list[tuple[str, epath.Path]]:
+    """Label and path of every file that is read here, of the benchmarks that are there."""
+    names = {
+        MEDNLI: [f"mli_{split}_v1.jsonl" for split in _SPLITS[MEDNLI].values()],
+        RADQA: [f"{split}.json" for split in _SPLITS[RADQA].values()],
+        CLIP: ["sentence_level.csv", *(f"{split}_ids.csv" for split in _SPLITS[CLIP].values())],
+    }
+    return [
+        (
+            "/".join((*_PROJECTS[benchmark], name)),
+            sources.require(physionet, *_PROJECTS[benchmark], name),
         )
-    documents = {_integer(row["doc_id"]) for row in rows}
-    for split in ("train", "val", "test"):
-        ids = sources.find(physionet, slug, version, f"{split}_ids.csv")
-        if ids is not None:
-            documents |= {_integer(line) for line in ids.read_text().split()}
+        for benchmark in BENCHMARKS
+        if present(physionet, benchmark)
+        for name in names[benchmark]
+    ]
+
+
+def note_ids(physionet: epath.Path, benchmark: str) -> set[str]:
+    """ROW_IDs of the MIMIC-III notes that RadQA or CLIP was made from."""
+    if benchmark == RADQA:
+        articles = [article for split in _SPLITS[RADQA] for article in _radqa(physionet, split)]
+        return {_row_id(article["title"], physionet, RADQA) for article in articles}
+    of_splits = _clip_splits(physionet)
+    return set(_clip_sentences(physionet)).union(*of_splits.values())
+
+
+def mednli_premises(physionet: epath.Path) -> list[str]:
+    """MedNLI's premises, unique and sorted."""
+    return sorted(
+        {record["sentence1"] for split in _SPLITS[MEDNLI] for record in _mednli(physionet, split)}
+    )
+
+
+def texts(physionet: epath.Path, benchmark: str) -> dict[str, list[str]]:
+    """The texts of a benchmark by split, as notes would hold them (unique).
+
+    MedNLI's premises and hypotheses, RadQA's contexts and questions, CLIP's whole summaries.
+    """
+    if benchmark == MEDNLI:
+        fields = ("sentence1", "sentence2")
+        return {
+            split: _unique(
+                record[field] for record in _mednli(physionet, split) for field in fields
+            )
+            for split in _SPLITS[MEDNLI]
+        }
+    if benchmark == RADQA:
+        return {
+            split: _unique(
+                text
+                for article in _radqa(physionet, split)
+                for paragraph in article["paragraphs"]
+                for text in (
+                    paragraph["context"],
+                    *(question["question"] for question in paragraph["qas"]),
+                )
+            )
+            for split in _SPLITS[RADQA]
+        }
+    sentences = _clip_sentences(physionet)
+    return {
+        split: _unique("\n".join(sentences[note]) for note in notes if note in sentences)
+        for split, notes in _clip_splits(physionet).items()
+    }
+
+
+def _unique(values: Any) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _mednli(physionet: epath.Path, split: str) -> list[dict[str, Any]]:
+    path = sources.require(physionet, *_PROJECTS[MEDNLI], f"mli_{_SPLITS[MEDNLI][split]}_v1.jsonl")
+    try:
+        # JSON lines end at \n alone; str.splitlines would also cut at U+2028 inside a string.
+        records = [json.loads(line) for line in path.read_text().split("\n") if line.strip()]
+        return [
+            {"sentence1": str(record["sentence1"]), "sentence2": str(record["sentence2"])}
+            for record in records
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_as_published(path, "JSON lines with sentence1 and sentence2", error) from error
+
+
+def _radqa(physionet: epath.Path, split: str) -> list[dict[str, Any]]:
+    path = sources.require(physionet, *_PROJECTS[RADQA], f"{_SPLITS[RADQA][split]}.json")
+    try:
+        return [
+            {
+                "title": article["title"],
+                "paragraphs": [
+                    {
+                        "context": str(paragraph["context"]),
+                        "qas": [{"question": str(qa["question"])} for qa in paragraph["qas"]],
+                    }
+                    for paragraph in article["paragraphs"]
+                ],
+            }
+            for article in json.loads(path.read_text())["data"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_as_published(path, "SQuAD's layout (data[].title, paragraphs)", error) from error
+
+
+def _clip_sentences(physionet: epath.Path) -> dict[str, list[str]]:
+    """CLIP's sentences by document, tokens joined by one blank."""
+    path = sources.require(physionet, *_PROJECTS[CLIP], _PROBES[CLIP])
+    rows = csv.DictReader(io.StringIO(path.read_text(), newline=""))
+    documents = collections.defaultdict(list)
+    try:
+        for row in rows:
+            tokens = ast.literal_eval(row["sentence"])
+            documents[_row_id(row["doc_id"], physionet, CLIP)].append(" ".join(map(str, tokens)))
+    except (ValueError, KeyError, TypeError, SyntaxError) as error:
+        found = ", ".join(rows.fieldnames or [])
+        wanted = f"a table of doc_id and sentence (columns found: {found})"
+        raise _not_as_published(path, wanted, error) from error
     return documents
 
 
-def mednli_premises(physionet: epath.Path) -> list[str] | None:
-    """MedNLI's premises (unique, sorted), or None when it is not there."""
-    slug, version = "mednli", "1.0.0"
-    if sources.find(physionet, slug, version, "mli_train_v1.jsonl") is None:
-        return None
-    premises = set()
-    for split in _SPLIT_FILES:
-        path = sources.require(physionet, slug, version, f"mli_{split}_v1.jsonl")
-        try:
-            lines = path.read_text().splitlines()
-            premises |= {json.loads(line)["sentence1"] for line in lines if line.strip()}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is not MedNLI's JSON lines (with a field sentence1): "
-                f"{type(error).__name__}; download it again"
-            ) from error
-    return sorted(premises)
+def _clip_splits(physionet: epath.Path) -> dict[str, set[str]]:
+    notes = {}
+    for split, name in _SPLITS[CLIP].items():
+        path = sources.require(physionet, *_PROJECTS[CLIP], f"{name}_ids.csv")
+        notes[split] = {_row_id(line, physionet, CLIP) for line in path.read_text().split()}
+    return notes
 
 
-def _integer(value: object) -> str:
-    """An id as NOTEEVENTS writes it: titles come as 123, "123" or "123.0"."""
-    return str(int(float(str(value))))
+def _row_id(value: object, physionet: epath.Path, benchmark: str) -> str:
+    """An id as NOTEEVENTS writes it: they come as 123, "123" and "123.0"."""
+    try:
+        return str(int(float(str(value))))
+    except ValueError as error:
+        raise UserError(
+            f"{benchmark} under {physionet} names a note whose id is no NOTEEVENTS ROW_ID; "
+            "download the benchmark again"
+        ) from error
+
+
+def _not_as_published(path: epath.Path, wanted: str, error: Exception) -> UserError:
+    return UserError(f"{path} is not {wanted}: {type(error).__name__}; download it again")

@@ -39,11 +39,13 @@ class Block:
         data: the records' bytes.
         repaired_bytes: bytes that were not UTF-8 and were read as Windows-1252.
         ragged: records left out for having more fields than the header.
+        file_bytes: bytes of the file (compressed, if it is) that were read for it.
     """
 
     data: bytes
     repaired_bytes: int = 0
     ragged: int = 0
+    file_bytes: int = 0
 
 
 @contextlib.contextmanager
@@ -71,20 +73,33 @@ def read_header(path: epath.Path) -> list[str]:
 
 def record_blocks(path: epath.Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yield the records of a CSV or CSV.gz file in blocks of about `block_bytes`."""
+    done = 0
     with open_bytes(path) as file:
         header, pending = _header_of(file)
-        while True:
-            more = file.read(block_bytes)
-            data = pending + more
-            end = _last_record_end(data, final=not more)
-            if end is None or (end == 0 and len(data) > 4 * block_bytes):
-                yield from _standard_blocks(data, file, len(header), block_bytes)
-                return
-            pending = data[end:]
-            if end:
-                yield _decoded(data[:end])
-            if not more:
-                return
+        for block in _blocks(file, pending, len(header), block_bytes):
+            now = file_position(file)
+            yield dataclasses.replace(block, file_bytes=now - done)
+            done = now
+
+
+def file_position(file: IO[bytes]) -> int:
+    """How far a file opened by `open_bytes` was read, in its own (compressed) bytes."""
+    return file.fileobj.tell() if isinstance(file, gzip.GzipFile) else file.tell()
+
+
+def _blocks(file: IO[bytes], pending: bytes, num_fields: int, block_bytes: int) -> Iterator[Block]:
+    while True:
+        more = file.read(block_bytes)
+        data = pending + more
+        end = _last_record_end(data, final=not more)
+        if end is None or (end == 0 and len(data) > 4 * block_bytes):
+            yield from _standard_blocks(data, file, num_fields, block_bytes)
+            return
+        pending = data[end:]
+        if end:
+            yield decode(data[:end])
+        if not more:
+            return
 
 
 def parse_block(block: Block, names: list[str]) -> pl.DataFrame:
@@ -181,8 +196,8 @@ def _line_ends_conform(data: bytes, buffer: np.ndarray, quotes: np.ndarray) -> b
     return bool((np.searchsorted(quotes, lone) % 2 == 1).all())
 
 
-def _decoded(data: bytes) -> Block:
-    """A block as UTF-8; bytes that are not are read as Windows-1252 and counted."""
+def decode(data: bytes) -> Block:
+    """Bytes as a block of UTF-8; those that are not are read as Windows-1252 and counted."""
     if data.isascii():
         return Block(data)
     try:

@@ -83,7 +83,7 @@ KIND_TAGS = {
     "holiday": "[DAY]",
 }
 UNKNOWN_KIND = "unknown kind"
-_KEPT_DATE = "date kept as text"
+KEPT_DATE = "date kept as text"
 _EMPTY = "empty tag"
 
 # At most one blank between the brackets and the stars (CLIP); the content holds no bracket, so one
@@ -119,7 +119,7 @@ def tag_of(content: str) -> tuple[str, str]:
     if compact.replace(" ", "").isdecimal():
         return "[Reg#]", "bare number"
     if _NUMERIC_DATE.fullmatch(compact) or _WORDED_DATE.fullmatch(compact):
-        return words, _KEPT_DATE
+        return words, KEPT_DATE
     kinds = _KIND.findall(compact)
     if not kinds:
         return "[MISC]", UNKNOWN_KIND
@@ -187,13 +187,14 @@ def replace_tags(text: str) -> tuple[str, OffsetMap]:
     return text, OffsetMap(tuple(passes))
 
 
-def replace_tags_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[str]]:
+def replace_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[tuple[str, str]]]:
     """`replace_tags` for a column of texts at once, without the offsets.
 
     Returns:
-        The new column, and how many tags of each kind it had.
+        The new column, and how many tags of each (kind, replacing tag) it had; the tag of dates is
+        "(text)", of empty tags "".
     """
-    kinds: Counter[str] = Counter()
+    kinds: Counter[tuple[str, str]] = Counter()
     while True:
         found = texts.str.extract_all(TAG_PATTERN).explode().drop_nulls()
         if found.is_empty():
@@ -201,6 +202,6 @@ def replace_tags_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[str]]:
         table = found.alias("tag").value_counts()
         tags = table.get_column("tag").to_list()
         replacements = [tag_of(_TAG.fullmatch(tag).group(1)) for tag in tags]
-        for (_, kind), count in zip(replacements, table.get_column("count"), strict=True):
-            kinds[kind] += count
+        for (new, kind), count in zip(replacements, table.get_column("count"), strict=True):
+            kinds[kind, "(text)" if kind == KEPT_DATE else new] += count
         texts = texts.str.replace_many(tags, [new for new, _ in replacements])

@@ -1,19 +1,109 @@
-"""From what a person names on the command line to the files of notes."""
+"""From what a person names on the command line to the files that a corpus is made from."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
 from collections.abc import Sequence
 
 from etils import epath
 
+from clinical_t5x import storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import sources
-from clinical_t5x.corpus.pipeline import CorpusInputs
+from clinical_t5x.corpus import benchmark_ids, readers, sources
+from clinical_t5x.corpus.sources import NoteSource
 
-_PHYSIONET_SOURCES = {
-    "mimic-iii": (sources.mimic_iii, ("mimiciii", "1.4", "NOTEEVENTS.csv.gz")),
-    "mimic-iv": (sources.mimic_iv, ("mimic-iv-note", "2.2", "note/discharge.csv.gz")),
+_MIMIC = {"mimic-iii": sources.mimic_iii, "mimic-iv": sources.mimic_iv}
+_FORMATS = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".jsonl": "jsonl",
+    ".jsonl.gz": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
 }
+# What --columns may map -> the note's column.
+_MAPPABLE = {
+    "text": "text",
+    "id": "note_id",
+    "patient": "patient",
+    "category": "category",
+    "description": "description",
+    "time": "charttime",
+}
+_SYNTHETIC_HINT = (
+    "`python -m clinical_t5x.synthetic --out DIR --patients 200 --seed 1` makes a synthetic "
+    "PhysioNet"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusInputs:
+    """What a corpus is made from.
+
+    Attributes:
+        sources: the files of notes that are read.
+        carevue: the CareVue subset's notes, whose patients are not in MIMIC-IV; set when MIMIC-III
+            and MIMIC-IV are combined.
+        physionet: the PhysioNet root with the benchmarks.
+        evidence_only: names of sources that are read only because they tell who the benchmarks'
+            patients are; none of their notes becomes a document.
+    """
+
+    sources: tuple[NoteSource, ...]
+    carevue: NoteSource | None = None
+    physionet: epath.Path | None = None
+    evidence_only: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[NoteSource]:
+        """All files of notes."""
+        return [*self.sources, *([self.carevue] if self.carevue else [])]
+
+    @property
+    def has_both_mimics(self) -> bool:
+        """Whether notes of MIMIC-III and of MIMIC-IV are read."""
+        return {"mimic-iii", "mimic-iv"} <= {source.source for source in self.sources}
+
+    def has_benchmark(self, benchmark: str) -> bool:
+        """Whether a benchmark lies under the PhysioNet root."""
+        return self.physionet is not None and benchmark_ids.present(self.physionet, benchmark)
+
+    def seen(self) -> dict[str, list[int]]:
+        """Size and time of change of every file, by its label."""
+        return {label: _size_and_time(path) for label, path in self._paths()}
+
+    def describe(self) -> list[dict]:
+        """Label, SHA-256 and size of every file, for the manifest and the completion mark."""
+        described = []
+        for label, path in self._paths():
+            parts = _txt_files(path) if path.is_dir() else [path]
+            hashes = [storage.sha256_file(part) for part in parts]
+            names = [part.name for part in parts]
+            whole = hashes[0] if not path.is_dir() else storage.fingerprint([names, hashes])
+            size = _size_and_time(path)[0]
+            described.append({"path": label, "sha256": whole, "bytes": size})
+        return described
+
+    def _paths(self) -> list[tuple[str, epath.Path]]:
+        benchmarks = benchmark_ids.files(self.physionet) if self.physionet else []
+        return [*((source.label, source.path) for source in self.files), *benchmarks]
+
+
+def _txt_files(directory: epath.Path) -> list[epath.Path]:
+    return sorted(directory.glob("**/*.txt"))
+
+
+def _size_and_time(path: epath.Path) -> list[int]:
+    if path.is_dir():
+        each = [_size_and_time(part) for part in _txt_files(path)]
+        return [sum(size for size, _ in each), max((time for _, time in each), default=0)]
+    if "://" in os.fspath(path):
+        stat = path.stat()
+        return [stat.length, int(stat.mtime)]
+    local = os.stat(path)
+    return [local.st_size, local.st_mtime_ns]
 
 
 def resolve(
@@ -23,43 +113,104 @@ def resolve(
     notes: epath.Path | None,
     columns: str | None,
 ) -> CorpusInputs:
-    """The files of notes that a command line names.
+    """The files that a command line names.
 
     Args:
         physionet: root of the PhysioNet files.
         names: sources to take from there; None takes those that are there.
-        notes: another hospital's notes.
-        columns: their column mapping, `note column=their column,...`.
+        notes: another hospital's notes: a .csv, .jsonl or .parquet file or a directory of .txt.
+        columns: their column mapping, `text=...,id=...,patient=...`.
 
     Raises:
-        UserError: nothing was named, a source is unknown, or a file is missing.
+        UserError: nothing was named, a source is unknown, a file or a column is missing.
     """
     if physionet is None and notes is None:
         raise UserError(
             "name the notes: --physionet DIR for MIMIC, or --notes FILE for another hospital's; "
-            "without either, `python -m clinical_t5x.synthetic --out DIR --patients 200 --seed 1` "
-            "makes a synthetic PhysioNet"
+            f"without either, {_SYNTHETIC_HINT}"
         )
-    found: list[sources.NoteSource] = []
-    if physionet is not None:
-        if not physionet.is_dir():
+    if columns and notes is None:
+        raise UserError("--columns maps the columns of --notes FILE; name the file too")
+    found: list[NoteSource] = [other_notes(notes, columns)] if notes is not None else []
+    if physionet is None:
+        return CorpusInputs(tuple(found))
+    if not physionet.is_dir():
+        raise UserError(
+            f"--physionet {physionet} is not a directory; name the one that holds the PhysioNet "
+            f"downloads; {_SYNTHETIC_HINT}"
+        )
+    chosen = _chosen(physionet, names, required=not found)
+    evidence = _evidence(physionet, chosen)
+    for name in [*chosen, *evidence]:
+        found += _MIMIC[name](physionet)
+    both = {"mimic-iii", "mimic-iv"} <= set(chosen)
+    carevue = sources.carevue(physionet) if both else None
+    return CorpusInputs(tuple(found), carevue, physionet, tuple(evidence))
+
+
+def _chosen(physionet: epath.Path, names: Sequence[str] | None, *, required: bool) -> list[str]:
+    if names is not None:
+        for name in names:
+            if name not in _MIMIC:
+                known = ", ".join(_MIMIC)
+                raise UserError(f"--sources names {name!r}; known are {known}")
+        return list(dict.fromkeys(names))
+    there = [name for name in _MIMIC if sources.is_there(physionet, name)]
+    if not there and required:
+        return ["mimic-iii"]  # its absence is then reported with all places that were searched
+    return there
+
+
+def _evidence(physionet: epath.Path, chosen: Sequence[str]) -> list[str]:
+    """MIMIC-III when only MIMIC-IV was asked for: without it no benchmark patient is known."""
+    wanted = "mimic-iv" in chosen and "mimic-iii" not in chosen
+    return ["mimic-iii"] if wanted and sources.is_there(physionet, "mimic-iii") else []
+
+
+def other_notes(path: epath.Path, columns: str | None) -> NoteSource:
+    """Another hospital's notes, with the columns that a mapping names.
+
+    Columns that are called as the mapping's left sides (`text`, `id`, ...) need not be mapped.
+    """
+    mapping = _parsed_mapping(columns)
+    if not path.exists():
+        raise UserError(f"--notes {path} does not exist; name a file or a directory of .txt files")
+    name = re.sub(r"\.(gz|csv|jsonl|ndjson|parquet)", "", path.name)
+    name = re.sub(r"[^\w.-]+", "_", name) or "notes"
+    file_format = "txt" if path.is_dir() else _format_of(path)
+    there = {column.strip().lower() for column in readers.column_names(path, file_format)}
+    for known in _MAPPABLE:
+        if known in there and (known in ("text", "id") or file_format == "txt"):
+            mapping.setdefault(known, known)
+    if "text" not in mapping:
+        listed = ", ".join(sorted(there))[:400] or "none"
+        raise UserError(
+            f"{path} has no column 'text'; columns found: {listed}; say which one holds the text: "
+            "--columns text=NAME"
+        )
+    note_columns = {_MAPPABLE[known]: column for known, column in mapping.items()}
+    source = NoteSource(name, path, path.name, note_columns, file_format=file_format)
+    sources.find_columns(source, readers.column_names(path, file_format))
+    return source
+
+
+def _parsed_mapping(columns: str | None) -> dict[str, str]:
+    mapping = {}
+    for item in filter(None, (columns or "").split(",")):
+        known, equals, column = (part.strip() for part in item.partition("="))
+        if not equals or not column or known not in _MAPPABLE:
             raise UserError(
-                f"--physionet {physionet} is not a directory; name the one with the "
-                "PhysioNet downloads"
+                f"--columns has {item!r}; give NAME=COLUMN pairs with a comma between, NAME one of "
+                f"{', '.join(_MAPPABLE)}"
             )
-        for name in names if names is not None else _present(physionet):
-            if name not in _PHYSIONET_SOURCES:
-                known = ", ".join(_PHYSIONET_SOURCES)
-                raise UserError(f"--sources has no {name!r}; choose from {known}")
-            found += _PHYSIONET_SOURCES[name][0](physionet)
-    carevue = None
-    if {"mimic-iii", "mimic-iv"} <= {source.source for source in found}:
-        carevue = sources.carevue(physionet)
-    return CorpusInputs(tuple(found), carevue, physionet)
+        mapping[known] = column
+    return mapping
 
 
-def _present(physionet: epath.Path) -> list[str]:
-    present = [
-        name for name, (_, file) in _PHYSIONET_SOURCES.items() if sources.find(physionet, *file)
-    ]
-    return present or ["mimic-iii"]
+def _format_of(path: epath.Path) -> str:
+    for suffix, file_format in _FORMATS.items():
+        if path.name.lower().endswith(suffix):
+            return file_format
+    raise UserError(
+        f"--notes {path} is of no known format; give {', '.join(_FORMATS)} or a directory of .txt"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,13 +15,18 @@ from etils import epath
 
 from clinical_t5x import __version__, storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import accounts, benchmark_ids, csv_blocks, splits, staging, writing
-from clinical_t5x.corpus.combination import combine
-from clinical_t5x.corpus.selection import Selection
-from clinical_t5x.corpus.sources import NoteSource, check_columns, is_synthetic
+from clinical_t5x.corpus import accounts, benchmark_ids, leakage, removal, splits, staging, writing
+from clinical_t5x.corpus.inputs import CorpusInputs
+from clinical_t5x.corpus.premises import PremiseIndex
+from clinical_t5x.corpus.selection import NOT_ASKED_FOR, Selection
+from clinical_t5x.corpus.sources import is_synthetic
 
-# on_stage(description, total, unit) gives a function that is told of progress.
-OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager]
+# on_stage(description, total, unit) is a context manager; what it gives is called with progress.
+OnStage = Callable[
+    [str, float | None, str], contextlib.AbstractContextManager[Callable[[float], None]]
+]
+_SHARD_BYTES = 128 << 20
+_MIN_SHARDS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,180 +49,13 @@ class CorpusOptions:
     strict: bool = False
     paper: bool = False
 
-
-@dataclasses.dataclass(frozen=True)
-class CorpusInputs:
-    """What a corpus is made from.
-
-    Attributes:
-        sources: the files of notes.
-        carevue: the CareVue subset's notes, whose patients are not in MIMIC-IV.
-        physionet: the PhysioNet root with the benchmarks.
-    """
-
-    sources: tuple[NoteSource, ...]
-    carevue: NoteSource | None = None
-    physionet: epath.Path | None = None
-
-    @property
-    def files(self) -> list[NoteSource]:
-        """All note files that are read."""
-        return [*self.sources, *([self.carevue] if self.carevue else [])]
-
-
-def build_corpus(
-    inputs: CorpusInputs, options: CorpusOptions, directory: epath.Path, on_stage: OnStage
-) -> dict:
-    """Build a corpus in `directory` (which exists and is empty).
-
-    Returns:
-        The manifest without its inputs (`accounts` describes it).
-    """
-    num_shards = _number_of_shards(inputs)
-    with _scratch(directory) as scratch:
-        staged = _stage(inputs, options, scratch, num_shards, on_stage)
-        notes = pl.read_parquet(scratch / "notes" / "*.parquet")
-        dropped = pl.read_parquet(scratch / "dropped" / "*.parquet")
-        selection = Selection(notes)
-        counts = _select(selection, dropped, inputs, options)
-        kept = _documents(selection, options)
-        documents = directory / "documents"
-        documents.mkdir()
-        with on_stage("Writing documents", kept.height, "notes") as advance:
-            for written in writing.write_shards(kept, scratch / "texts", documents, num_shards):
-                advance(written)
-    return {
-        "options": dataclasses.asdict(options),
-        "counts": accounts.counts_of(staged, selection, counts),
-        "splits": accounts.splits_of(kept),
-        "categories": accounts.categories_of(kept),
-        "content_sha256": writing.content_sha256(documents),
-    }
-
-
-@contextlib.contextmanager
-def _scratch(directory: epath.Path) -> Iterator[Path]:
-    """A local directory for staged pieces: beside the corpus, unless that is in a bucket."""
-    local = "://" not in os.fspath(directory)
-    with tempfile.TemporaryDirectory(
-        prefix="staged-", dir=os.fspath(directory) if local else None
-    ) as name:
-        scratch = Path(name)
-        for part in ("texts", "notes", "dropped"):
-            (scratch / part).mkdir()
-        yield scratch
-
-
-def _number_of_shards(inputs: CorpusInputs) -> int:
-    """16, or as many as keep a shard near 128 MB of text (gzip packs notes about fourfold)."""
-    text_bytes = 0
-    for source in inputs.sources:
-        size = source.path.stat().length
-        text_bytes += 4 * size if source.path.name.endswith(".gz") else size
-    return max(16, -(-text_bytes // (128 << 20)))
-
-
-def _stage(
-    inputs: CorpusInputs,
-    options: CorpusOptions,
-    scratch: Path,
-    num_shards: int,
-    on_stage: OnStage,
-) -> staging.Staged:
-    staged = staging.Staged()
-    how = staging.StagingOptions(
-        deid=options.deid,
-        keep_errors=options.paper,
-        strict=options.strict,
-        num_shards=num_shards,
-    )
-    for number, source in enumerate(inputs.sources):
-        with on_stage(f"Reading {source.label}", None, "MB") as advance:
-            for read in staging.stage_source(source, number, scratch, how, staged):
-                advance(read / 1e6)
-    return staged
-
-
-def _select(
-    selection: Selection, dropped: pl.DataFrame, inputs: CorpusInputs, options: CorpusOptions
-) -> dict[str, dict]:
-    """Apply every rule to the notes; returns counts by stage."""
-    counts: dict[str, dict] = {}
-    selection.drop_drafts()
-    if not options.paper:
-        selection.drop_repeats()
-    names = {source.source for source in inputs.sources}
-    if {"mimic-iii", "mimic-iv"} <= names:
-        counts["combination"] = combine(selection, _patients_of(inputs.carevue))
-    if inputs.physionet and not options.keep_benchmark_patients:
-        counts["leakage"] = _drop_benchmark_patients(selection, dropped, inputs.physionet)
-    return counts
-
-
-def _patients_of(source: NoteSource) -> pl.Series:
-    """All patients of a source, without reading its texts any further."""
-    header = csv_blocks.read_header(source.path)
-    position = str(check_columns(source, header)["patient"])
-    names = [str(index) for index in range(len(header))]
-    patients = pl.Series("patient_id", [], dtype=pl.String)
-    for block in csv_blocks.record_blocks(source.path):
-        found = csv_blocks.parse_block(block, names).get_column(position).str.strip_chars()
-        patients = pl.concat([patients, f"{source.source}/" + found.unique()]).unique()
-    return patients
-
-
-def _drop_benchmark_patients(
-    selection: Selection, dropped: pl.DataFrame, physionet: epath.Path
-) -> dict[str, dict]:
-    columns = ["source", "note_id", "patient_id"]
-    known = pl.concat([selection.notes.select(columns), dropped.select(columns)])
-    known = known.filter(pl.col("source") == "mimic-iii")
-    found = {}
-    for benchmark, read in (
-        ("radqa", benchmark_ids.radqa_note_ids),
-        ("clip", benchmark_ids.clip_note_ids),
-    ):
-        note_ids = read(physionet)
-        if note_ids is None:
-            found[benchmark] = {"present": False}
-            continue
-        of_benchmark = known.filter(pl.col("note_id").is_in(sorted(note_ids)))
-        patients = of_benchmark.get_column("patient_id").unique()
-        selection.drop_where(
-            pl.col("patient_id").is_in(patients.implode()), f"patient of {benchmark}"
-        )
-        found[benchmark] = {
-            "present": True,
-            "notes named": len(note_ids),
-            "notes found": of_benchmark.get_column("note_id").n_unique(),
-            "patients removed": len(patients),
-        }
-    return found
-
-
-def _documents(selection: Selection, options: CorpusOptions) -> pl.DataFrame:
-    kept = selection.kept
-    if kept.is_empty():
-        raise UserError("no note is left for the corpus; see the counts of dropped rows")
-    kept = kept.with_columns(
-        person_id=pl.col("patient_id"),
-        document_id=pl.concat_str("source", pl.lit("/"), "note_id"),
-        charttime=pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime"),
-    )
-    assigned = splits.split_persons(kept.get_column("person_id"), options.validation_percent)
-    return kept.join(assigned, on="person_id", how="left", validate="m:1")
-
-
-def describe_inputs(inputs: CorpusInputs) -> list[dict]:
-    """Name, size and SHA-256 of every file of notes, for the manifest and the completion mark."""
-    return [
-        {
-            "path": source.label,
-            "sha256": storage.sha256_file(source.path),
-            "bytes": source.path.stat().length,
-        }
-        for source in inputs.files
-    ]
+    def __post_init__(self):
+        if not 0 <= self.validation_percent < 100:
+            raise UserError(
+                f"--validation_percent is {self.validation_percent:g}; give 0 or more, below 100"
+            )
+        if not self.name or self.name.startswith(".") or "/" in self.name:
+            raise UserError(f"--name is {self.name!r}; give a plain directory name")
 
 
 def corpus_directory(data_home: epath.Path, name: str) -> epath.Path:
@@ -225,29 +64,205 @@ def corpus_directory(data_home: epath.Path, name: str) -> epath.Path:
 
 
 def is_prepared(directory: epath.Path, inputs: CorpusInputs, options: CorpusOptions) -> bool:
-    """Whether the corpus in `directory` was made from exactly these files with these options."""
-    if not storage.is_complete(directory):
+    """Whether the corpus in `directory` was made from exactly these files with these options.
+
+    Files with the size and time of change they had then are taken for the same; others are hashed.
+    """
+    mark = storage.completion(directory)
+    if mark is None or mark["made_from"]["options"] != dataclasses.asdict(options):
         return False
+    if mark["made_from"]["version"] != __version__:
+        return False
+    if storage.read_json(directory / _SEEN) == inputs.seen():
+        return True
     return storage.is_complete(directory, _made_from(inputs, options))
+
+
+_SEEN = "inputs_seen.json"
+
+
+def _made_from(inputs: CorpusInputs, options: CorpusOptions) -> dict:
+    return {
+        "inputs": inputs.describe(),
+        "options": dataclasses.asdict(options),
+        "version": __version__,
+    }
 
 
 def prepare_corpus(
     inputs: CorpusInputs, options: CorpusOptions, directory: epath.Path, *, on_stage: OnStage
 ) -> dict:
-    """Make a corpus whole in `directory`, or leave what was there; returns its manifest."""
-    made_from = _made_from(inputs, options)
-    with storage.stage_directory(directory, made_from) as partial:
-        manifest = build_corpus(inputs, options, partial, on_stage)
-        manifest = {
-            "name": options.name,
-            "created_by": f"clinical_t5x {__version__}",
-            "inputs": made_from["inputs"],
-            **manifest,
-            "synthetic": any(is_synthetic(source.path) for source in inputs.files),
-        }
-        storage.write_json_atomically(partial / "manifest.json", manifest)
+    """Make a corpus whole in `directory`, or leave what was there.
+
+    Args:
+        inputs: the files.
+        options: what to do with them.
+        directory: where the corpus goes; replaced when the new one is complete.
+        on_stage: is told of every stage that takes time.
+
+    Returns:
+        The manifest.
+    """
+    seen = inputs.seen()
+    with on_stage("Checking the files", None, "files"):
+        made_from = _made_from(inputs, options)
+    try:
+        with storage.stage_directory(directory, made_from) as partial:
+            manifest = _build(inputs, options, made_from["inputs"], partial, on_stage)
+            storage.write_json_atomically(partial / "manifest.json", manifest)
+            storage.write_json_atomically(partial / _SEEN, seen)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk of {directory.parent} is full; free some space (preparation needs about "
+                "as much as the notes' text), or choose another --data_dir"
+            ) from error
+        raise
     return manifest
 
 
-def _made_from(inputs: CorpusInputs, options: CorpusOptions) -> dict:
-    return {"inputs": describe_inputs(inputs), "options": dataclasses.asdict(options)}
+def _build(
+    inputs: CorpusInputs,
+    options: CorpusOptions,
+    described: list[dict],
+    directory: epath.Path,
+    on_stage: OnStage,
+) -> dict:
+    """Fill `directory` (which exists and is empty) with a corpus; returns its manifest."""
+    num_shards = _number_of_shards(inputs)
+    documents = directory / "documents"
+    documents.mkdir()
+    with _scratch(directory) as scratch:
+        staged = _stage(inputs, options, scratch, num_shards, on_stage)
+        selection, stages = _select(inputs, options, scratch)
+        kept = _documents(selection, options)
+        accounts.check(staged, selection)
+        with on_stage("Writing documents", kept.height, "notes") as advance:
+            for written in writing.write_shards(kept, scratch / "texts", documents, num_shards):
+                advance(written)
+        with (directory / "dropped.parquet").open("wb") as file:
+            accounts.dropped_notes(selection, scratch).write_parquet(file)
+    _measure_leakage(inputs, directory, on_stage)
+    return {
+        "name": options.name,
+        "created_by": f"clinical_t5x {__version__}",
+        "inputs": accounts.with_rows(described, staged),
+        "options": dataclasses.asdict(options),
+        "counts": {**accounts.counts_of(staged, selection), **stages},
+        "splits": accounts.splits_of(kept),
+        "categories": accounts.categories_of(kept),
+        "patients_known": all(source.has_patients for source in inputs.sources),
+        "synthetic": any(is_synthetic(source.path) for source in inputs.files),
+        "content_sha256": writing.content_sha256(documents),
+    }
+
+
+@contextlib.contextmanager
+def _scratch(directory: epath.Path) -> Iterator[Path]:
+    """A local directory for staged pieces: beside the corpus, unless that is in a bucket."""
+    here = None if "://" in os.fspath(directory) else os.fspath(directory)
+    with tempfile.TemporaryDirectory(prefix="staged-", dir=here) as name:
+        for part in staging.PARTS:
+            (Path(name) / part).mkdir()
+        yield Path(name)
+
+
+def _number_of_shards(inputs: CorpusInputs) -> int:
+    """As many as keep a shard near `_SHARD_BYTES` of text (gzip packs notes about fourfold)."""
+    text_bytes = sum(
+        size * (4 if label.endswith(".gz") else 1)
+        for label, (size, _) in inputs.seen().items()
+        if label in {source.label for source in inputs.sources}
+    )
+    return max(_MIN_SHARDS, -(-text_bytes // _SHARD_BYTES))
+
+
+def _stage(
+    inputs: CorpusInputs,
+    options: CorpusOptions,
+    scratch: Path,
+    num_shards: int,
+    on_stage: OnStage,
+) -> dict[str, staging.Counts]:
+    premises = None
+    if inputs.has_benchmark(benchmark_ids.MEDNLI):
+        premises = PremiseIndex(benchmark_ids.mednli_premises(inputs.physionet))
+    how = staging.StagingOptions(
+        deid=options.deid,
+        keep_errors=options.paper,
+        strict=options.strict,
+        num_shards=num_shards,
+        premises=premises,
+        sketch=inputs.has_both_mimics,
+    )
+    staged = {}
+    for number, source in enumerate(inputs.sources):
+        counts = staged[source.label] = staging.Counts()
+        megabytes = inputs.seen()[source.label][0] / 1e6
+        with on_stage(f"Reading {source.label}", megabytes, "MB") as advance:
+            for file_bytes in staging.stage_source(source, number, scratch, how, counts):
+                advance(file_bytes / 1e6)
+    return staged
+
+
+def _select(
+    inputs: CorpusInputs, options: CorpusOptions, scratch: Path
+) -> tuple[Selection, dict[str, dict]]:
+    """Apply every rule to the notes' metadata; also the counts that rules report."""
+    notes = pl.read_parquet(scratch / "notes" / "*.parquet")
+    links = removal.links_of(scratch) if inputs.has_both_mimics else None
+    selection = Selection(removal.with_persons(notes, links))
+    stages: dict[str, dict] = {}
+    selection.drop_repeated_ids()
+    for source in inputs.evidence_only:
+        selection.drop_where(pl.col("source") == source, NOT_ASKED_FOR)
+    selection.drop_drafts()
+    if not options.paper:
+        selection.drop_repeats()
+    if inputs.carevue is not None:
+        stages["combination"] = selection.combine(removal.patients_of(inputs.carevue))
+    if links is not None:
+        stages["identity"] = removal.describe_links(links)
+    stages["benchmarks"] = removal.drop_benchmark_persons(
+        selection,
+        inputs,
+        scratch,
+        links,
+        keep=options.keep_benchmark_patients,
+        keep_mednli=options.paper,
+    )
+    return selection, stages
+
+
+def _documents(selection: Selection, options: CorpusOptions) -> pl.DataFrame:
+    """The notes that stay as documents without text: their ids, times and splits."""
+    kept = selection.kept
+    if kept.is_empty():
+        fates = selection.account().rows()
+        reasons = "; ".join(f"{notes:,} {source}: {fate}" for source, fate, notes, _ in fates)
+        raise UserError(
+            f"no note is left for the corpus ({reasons or 'no usable row was read'}); "
+            "check the files and the options"
+        )
+    kept = kept.with_columns(
+        document_id=pl.concat_str("source", pl.lit("/"), "note_id"),
+        charttime=pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime"),
+    )
+    assigned = splits.split_persons(kept.get_column("person_id"), options.validation_percent)
+    return kept.join(assigned, on="person_id", how="left", validate="m:1")
+
+
+def _measure_leakage(inputs: CorpusInputs, directory: epath.Path, on_stage: OnStage) -> None:
+    texts = {
+        benchmark: benchmark_ids.texts(inputs.physionet, benchmark)
+        for benchmark in benchmark_ids.BENCHMARKS
+        if inputs.has_benchmark(benchmark)
+    }
+    with on_stage("Measuring overlap with the benchmarks", None, "notes"):
+        found = leakage.measure(directory / "documents", texts)
+    report = {
+        "gram_words": leakage.GRAM_WORDS,
+        "boilerplate_patients": leakage.BOILERPLATE_PATIENTS,
+        "benchmarks": found,
+    }
+    storage.write_json_atomically(directory / "leakage.json", report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
@@ -30,8 +30,8 @@ class NoteSource:
             machine).
         columns: note column -> the file's column (compared without case).
         constants: note column -> a value that every note of the file has.
-        deid: how blanked-out identifiers look: "tags" (`[**...**]`), "blanks" (`___`) or "".
-        file_format: "csv", "jsonl", "parquet" or "txt".
+        deid: how blanked-out identifiers look: "tags" (`[**...**]`) or "blanks" (`___`).
+        file_format: "csv", "jsonl", "parquet" or "txt" (a directory).
     """
 
     source: str
@@ -39,8 +39,13 @@ class NoteSource:
     label: str
     columns: Mapping[str, str]
     constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    deid: str = ""
+    deid: str = "tags"
     file_format: str = "csv"
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether the notes say whose they are; if not, every note counts as its own patient."""
+        return "patient" in self.columns
 
 
 _MIMIC_III_COLUMNS = {
@@ -89,9 +94,21 @@ def require(physionet: epath.Path, slug: str, version: str, file: str) -> epath.
             f"{slug}/{version}/{file} is not under {physionet} (looked for {looked}); get it with "
             f"`wget -r -N -c -np --user NAME --ask-password "
             f"https://physionet.org/files/{slug}/{version}/` in that directory, or make a "
-            f"synthetic one with `python -m clinical_t5x.synthetic --out {physionet} --patients 200 --seed 1`"
+            f"synthetic one with `python -m clinical_t5x.synthetic --out {physionet} "
+            "--patients 200 --seed 1`"
         )
     return found
+
+
+def is_there(physionet: epath.Path, name: str) -> bool:
+    """Whether some of the notes of "mimic-iii" or "mimic-iv" lie under a PhysioNet root."""
+    files = {
+        "mimic-iii": [("mimiciii", "1.4", "NOTEEVENTS.csv.gz")],
+        "mimic-iv": [
+            ("mimic-iv-note", "2.2", f"note/{kind}.csv.gz") for kind in ("discharge", "radiology")
+        ],
+    }
+    return any(find(physionet, *file) is not None for file in files[name])
 
 
 def mimic_iii(physionet: epath.Path) -> list[NoteSource]:
@@ -127,8 +144,8 @@ def is_synthetic(path: epath.Path) -> bool:
     return any((parent / SYNTHETIC_NOTICE).exists() for parent in list(path.parents)[:6])
 
 
-def check_columns(source: NoteSource, found: list[str]) -> dict[str, int]:
-    """The position of every note column in a file's header.
+def find_columns(source: NoteSource, found: Sequence[str]) -> dict[str, int]:
+    """The position of every note column in a file's header (compared without case).
 
     Raises:
         UserError: a column is missing or occurs twice; the message has the columns found.
@@ -139,11 +156,11 @@ def check_columns(source: NoteSource, found: list[str]) -> dict[str, int]:
         count = lowered.count(name.lower())
         if count != 1:
             problem = f"has no column {name!r}" if count == 0 else f"has {count} columns {name!r}"
-            listed = ", ".join(found) if found else "none"
+            cure = "check that this is the right file"
+            cure += "" if source.source.startswith("mimic") else ", or map it with --columns"
             raise UserError(
                 f"{source.path} {problem} (needed as the note's {note_column}); columns found: "
-                f"{listed[:400]}. Check that this is the right file"
-                + ("" if source.source.startswith("mimic") else ", or map it with --columns")
+                f"{', '.join(found)[:400] or 'none'}; {cure}"
             )
         positions[note_column] = lowered.index(name.lower())
     return positions

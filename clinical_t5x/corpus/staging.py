@@ -1,14 +1,16 @@
 """One pass over every source: notes are read, checked, cleaned, tagged and set aside.
 
-A block of a source becomes one Parquet file of texts, with a row group for every output shard, and
-one of metadata, on which `selection` decides. So no later stage reads a raw file again, and none
-holds more than a block or a shard of texts in memory.
+A batch of a source becomes one Parquet file of texts, with a row group for every output shard, and
+small ones of metadata, n-gram sketches and premises found, on which `selection` decides. So no
+later stage reads a raw file again, and none holds more than a shard of texts in memory.
 """
 
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +20,20 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import csv_blocks, deid_tags
+from clinical_t5x.corpus import deid_blanks, deid_tags, identity, readers
 from clinical_t5x.corpus.cleaning import clean_whitespace, count_words
-from clinical_t5x.corpus.sources import NOTE_COLUMNS, NoteSource, check_columns
+from clinical_t5x.corpus.premises import PremiseIndex
+from clinical_t5x.corpus.sources import NoteSource
+from clinical_t5x.corpus.words import mixed, words_of
 
-ROW_BITS, BLOCK_BITS = 24, 20  # a row's number: source, block of the source, row of the block
-ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT, RAGGED = (
-    "marked as error", "empty text", "no note id", "no patient id", "more fields than the header",
+PARTS = ("texts", "notes", "dropped", "sketches", "premises")
+USABLE = "usable"
+ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT = (
+    "marked as error", "empty text", "no note id", "no patient id",
 )  # fmt: skip
+
+# A row's number says where it comes from: source, batch of the source, row of the batch.
+_ROW_BITS, _BATCH_BITS = 24, 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,153 +42,192 @@ class StagingOptions:
 
     Attributes:
         deid: "tags" replaces de-identification marks, "keep" leaves them.
-        keep_errors: keep notes that are flagged as errors (the paper did).
-        strict: raise at the first unusable row.
+        keep_errors: keep notes that are marked as errors (the paper did).
+        strict: raise at the first row that is no note.
         num_shards: how many shards the notes are dealt to.
+        premises: MedNLI's premises, looked up in every note.
+        sketch: sketch the notes by which patients of MIMIC-III and MIMIC-IV are matched.
     """
 
     deid: str = "tags"
     keep_errors: bool = False
     strict: bool = False
     num_shards: int = 16
+    premises: PremiseIndex | None = None
+    sketch: bool = False
 
 
 @dataclasses.dataclass
-class Staged:
-    """What a pass over sources left: counts, and where the pieces lie.
+class Counts:
+    """What became of the rows of some batches.
 
     Attributes:
-        rows: source label -> reason or "kept" -> rows.
-        deid_kinds: kind of de-identification mark -> how many.
-        repaired_bytes: source label -> bytes that were not UTF-8.
+        rows: "usable" or the reason of not being so -> rows.
+        deid_kinds: (kind, tag) of de-identification marks -> how many.
+        repaired_bytes: bytes that were not UTF-8 and were read as Windows-1252.
     """
 
-    rows: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
-    deid_kinds: Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    repaired_bytes: Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    rows: Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    deid_kinds: Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
+    repaired_bytes: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Count another batch's rows too."""
+        self.rows.update(other.rows)
+        self.deid_kinds.update(other.deid_kinds)
+        self.repaired_bytes += other.repaired_bytes
 
 
 def stage_source(
-    source: NoteSource, number: int, directory: Path, options: StagingOptions, staged: Staged
+    source: NoteSource, number: int, directory: Path, options: StagingOptions, counts: Counts
 ) -> Iterator[int]:
-    """Stage all notes of a source under `directory`; yields the bytes read as it goes."""
-    header = csv_blocks.read_header(source.path)
-    positions = check_columns(source, header)
-    counts = staged.rows.setdefault(source.label, collections.Counter())
-    for block_number, block in enumerate(csv_blocks.record_blocks(source.path)):
-        first_row = (number << (ROW_BITS + BLOCK_BITS)) + (block_number << ROW_BITS)
-        block, frame = _parsed(block, header)
-        if options.strict and block.ragged:
-            raise UserError(f"{source.path}: a record has {RAGGED} (--strict)")
-        notes = _as_notes(frame, source, positions, first_row)
-        piece = f"{number:02}-{block_number:06}.parquet"
-        kinds = stage_notes(notes, source, options, directory, piece, counts)
-        staged.deid_kinds.update(kinds)
-        staged.repaired_bytes[source.label] += block.repaired_bytes
-        counts.update({RAGGED: block.ragged} if block.ragged else {})
-        yield len(block.data)
+    """Stage all notes of a source under `directory`; yields the file's bytes done as it goes.
+
+    Args:
+        source: what to read.
+        number: its place among the sources, part of every row's number.
+        directory: has the subdirectories `PARTS`.
+        options: what to do to the notes.
+        counts: added to.
+    """
+    workers = max(2, os.cpu_count() or 1)
+    waiting: collections.deque = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        try:
+            for batch_number, unparsed in enumerate(readers.read_batches(source)):
+                task = pool.submit(
+                    stage_batch, unparsed, source, (number, batch_number), directory, options
+                )
+                waiting.append((unparsed.file_bytes, task))
+                # A few batches in flight keep the cores busy and the memory bounded.
+                while len(waiting) > workers:
+                    yield _finish(waiting, counts)
+            while waiting:
+                yield _finish(waiting, counts)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
-def _parsed(block: csv_blocks.Block, header: list[str]) -> tuple[csv_blocks.Block, pl.DataFrame]:
-    names = [str(position) for position in range(len(header))]
-    try:
-        return block, csv_blocks.parse_block(block, names)
-    except pl.exceptions.PolarsError:
-        block = csv_blocks.standard_block(block, len(header))
-        return block, csv_blocks.parse_block(block, names)
+def _finish(waiting: collections.deque, counts: Counts) -> int:
+    file_bytes, task = waiting.popleft()
+    counts.add(task.result())
+    return file_bytes
 
 
-def _as_notes(
-    frame: pl.DataFrame, source: NoteSource, positions: dict[str, int], first_row: int
-) -> pl.DataFrame:
-    """The note columns of a block, with the running number `row`."""
-    columns = [
-        pl.col(str(positions[name])).alias(name)
-        if name in positions
-        else pl.lit(source.constants.get(name, "")).alias(name)
-        for name in NOTE_COLUMNS
-    ]
-    return (
-        frame.select(columns)
-        .with_row_index("index")
-        .select((pl.col("index").cast(pl.UInt64) + first_row).alias("row"), *NOTE_COLUMNS)
-    )
-
-
-def stage_notes(
-    notes: pl.DataFrame,
+def stage_batch(
+    unparsed: readers.Unparsed,
     source: NoteSource,
-    options: StagingOptions,
+    place: tuple[int, int],
     directory: Path,
-    piece: str,
-    counts: Counter[str],
-) -> Counter[str]:
-    """Clean a table of notes and write its texts and metadata as `piece`; counts rows by fate."""
-    notes = notes.with_columns(
-        pl.col("note_id", "patient", "category", "description").str.strip_chars(),
-        clean_whitespace(pl.col("text")).alias("text"),
-    ).with_columns(dropped=_unusable(keep_errors=options.keep_errors))
+    options: StagingOptions,
+) -> Counts:
+    """Parse, check, clean and tag one batch and write its pieces.
+
+    Args:
+        unparsed: the batch.
+        source: where it comes from.
+        place: (source, batch) numbers.
+        directory: has the subdirectories `PARTS`.
+        options: what to do to the notes.
+
+    Returns:
+        What became of its rows.
+    """
+    batch = unparsed.parse()
+    notes = _checked(batch.notes, source, place, keep_errors=options.keep_errors)
     if options.strict:
-        _refuse_unusable(notes, source)
-    for reason, count in notes.get_column("dropped").value_counts().iter_rows():
-        counts["kept" if reason is None else reason] += count
-    kept = notes.filter(pl.col("dropped").is_null())
-    kinds: Counter[str] = collections.Counter()
-    if options.deid == "tags" and source.deid == "tags":
-        texts, kinds = deid_tags.replace_tags_in_column(kept.get_column("text"))
-        kept = kept.with_columns(texts.alias("text"))
-    kept = kept.with_columns(
+        _refuse_unusable(notes, batch, source)
+    counts = Counts(collections.Counter(batch.unreadable), repaired_bytes=batch.repaired_bytes)
+    for reason, rows in notes.get_column("dropped").value_counts().iter_rows():
+        counts.rows[USABLE if reason is None else reason] += rows
+    piece = f"{place[0]:03}-{place[1]:06}.parquet"
+    dropped = notes.filter(pl.col("dropped").is_not_null())
+    dropped = dropped.select("source", "note_id", "patient_id", reason="dropped")
+    dropped.write_parquet(directory / "dropped" / piece)
+
+    usable = notes.filter(pl.col("dropped").is_null()).drop("dropped", "is_error")
+    usable, counts.deid_kinds = _without_marks(usable, source, options)
+    _write_matches(usable, directory, piece, options)
+    usable = usable.with_columns(
         num_words=count_words(pl.col("text")),
         text_hash=pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").hash(seed=0),
-        shard=pl.Series(_shards(kept.get_column("row").to_numpy(), options.num_shards)),
+        shard=pl.Series(_shards(usable.get_column("row").to_numpy(), options.num_shards)),
     )
-    _write_texts(kept, directory / "texts" / piece, options.num_shards)
-    metadata = kept.drop("text", "dropped", "is_error", "patient").with_columns(
+    usable.drop("text").write_parquet(directory / "notes" / piece)
+    _write_texts(usable, directory / "texts" / piece, options.num_shards)
+    return counts
+
+
+def _checked(
+    notes: pl.DataFrame, source: NoteSource, place: tuple[int, int], *, keep_errors: bool
+) -> pl.DataFrame:
+    """Notes with clean fields, their row number, source and patient_id, and why they are no use."""
+    first_row = (place[0] << (_ROW_BITS + _BATCH_BITS)) + (place[1] << _ROW_BITS)
+    notes = notes.with_row_index("index").with_columns(
+        pl.col("note_id", "patient", "category", "description").str.strip_chars(),
+        clean_whitespace(pl.col("text")).alias("text"),
+        row=pl.col("index").cast(pl.UInt64) + first_row,
         source=pl.lit(source.source),
-        patient_id=f"{source.source}/" + kept.get_column("patient"),
     )
-    metadata.write_parquet(directory / "notes" / piece)
-    dropped = notes.filter(pl.col("dropped").is_not_null())
-    dropped.select(
-        "note_id",
-        pl.lit(source.source).alias("source"),
-        pl.concat_str(pl.lit(f"{source.source}/"), pl.col("patient")).alias("patient_id"),
-        "dropped",
-    ).write_parquet(directory / "dropped" / piece)
-    return kinds
-
-
-def _unusable(*, keep_errors: bool) -> pl.Expr:
-    """The first reason that makes a row no note, or null."""
+    if "note_id" not in source.columns and source.file_format != "txt":
+        notes = notes.with_columns(note_id=pl.format(f"{place[1]}-{{}}", pl.col("index")))
+    if not source.has_patients:
+        notes = notes.with_columns(patient="note_id")
     reasons = pl.when(pl.col("note_id") == "").then(pl.lit(NO_ID))
     reasons = reasons.when(pl.col("patient") == "").then(pl.lit(NO_PATIENT))
     if not keep_errors:
-        reasons = reasons.when(pl.col("is_error").str.strip_chars().is_in(["1", "1.0"])).then(
-            pl.lit(ERROR_FLAG)
+        flagged = pl.col("is_error").str.strip_chars().is_in(["1", "1.0"])
+        reasons = reasons.when(flagged).then(pl.lit(ERROR_FLAG))
+    return notes.with_columns(
+        patient_id=pl.concat_str("source", pl.lit("/"), "patient"),
+        dropped=reasons.when(pl.col("text") == "").then(pl.lit(EMPTY_TEXT)),
+    ).drop("index", "patient")
+
+
+def _refuse_unusable(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> None:
+    """The --strict rule: a row that cannot be a note ends the job (errors and blanks may be)."""
+    reasons = [*batch.unreadable, *notes.get_column("dropped").drop_nulls().unique().to_list()]
+    worst = [reason for reason in reasons if reason not in (ERROR_FLAG, EMPTY_TEXT)]
+    if worst:
+        raise UserError(
+            f"{source.path} has a row that cannot be used: {worst[0]}; mend the file, or leave out "
+            "--strict to drop and count such rows"
         )
-    return reasons.when(pl.col("text") == "").then(pl.lit(EMPTY_TEXT))
 
 
-def _refuse_unusable(notes: pl.DataFrame, source: NoteSource) -> None:
-    bad = notes.filter(pl.col("dropped").is_in([NO_ID, NO_PATIENT]))
-    if not bad.is_empty():
-        number, reason = bad.row(0, named=True)["row"], bad.row(0, named=True)["dropped"]
-        place = (number & ((1 << ROW_BITS) - 1)) + 1
-        raise UserError(f"{source.path}: record {place:,} of its block has {reason} (--strict)")
+def _without_marks(
+    notes: pl.DataFrame, source: NoteSource, options: StagingOptions
+) -> tuple[pl.DataFrame, Counter[tuple[str, str]]]:
+    """Notes with their de-identification marks replaced, and how many of each kind there were."""
+    if options.deid != "tags":
+        return notes, collections.Counter()
+    module = deid_blanks if source.deid == "blanks" else deid_tags
+    texts, kinds = module.replace_in_column(notes.get_column("text"))
+    return notes.with_columns(texts.alias("text")), kinds
+
+
+def _write_matches(
+    notes: pl.DataFrame, directory: Path, piece: str, options: StagingOptions
+) -> None:
+    """Write what notes are recognised by: sketches, and the premises that stand in them."""
+    if options.premises is None and not options.sketch:
+        return
+    words = words_of(notes.get_column("text"))
+    if options.premises is not None:
+        texts, premises = options.premises.find(words)
+        found = notes.select("patient_id")[texts].with_columns(premise=pl.Series(premises))
+        found.unique().write_parquet(directory / "premises" / piece)
+    if options.sketch:
+        shared = notes.get_column("category").is_in(identity.SKETCHED_CATEGORIES).to_numpy()
+        texts, grams = identity.sketches(words, shared)
+        sketches = notes.select("source", "patient_id")[texts].with_columns(gram=pl.Series(grams))
+        sketches.unique().write_parquet(directory / "sketches" / piece)
 
 
 def _shards(rows: np.ndarray, num_shards: int) -> np.ndarray:
     """A shard for every row: a mixing hash of its number, the same on every machine."""
     return (mixed(rows) % np.uint64(num_shards)).astype(np.uint32)
-
-
-def mixed(numbers: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser: a fixed pseudo-random permutation of 64-bit numbers."""
-    with np.errstate(over="ignore"):
-        x = numbers.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
 
 
 def _write_texts(notes: pl.DataFrame, path: Path, num_shards: int) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from etils import epath
 
-from clinical_t5x.corpus.staging import mixed
+from clinical_t5x.corpus.words import mixed
 
 DOCUMENT_COLUMNS = (
     "document_id", "patient_id", "person_id", "source", "category", "description", "charttime",

@@ -1,0 +1,83 @@
+"""Which MIMIC-III patient is which MIMIC-IV patient: there is no official list, so texts tell.
+
+Both corpora have the discharge summaries and radiology reports of the years they share, identified
+differently. A note is sketched by a few of its word n-grams (those with the smallest hashes, so
+that two copies of a note choose the same ones); n-grams that one patient of each side has, and no
+one else, vote for the pair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from clinical_t5x.corpus.sources import DISCHARGE, RADIOLOGY
+from clinical_t5x.corpus.words import Words
+
+GRAM_WORDS = 8
+SKETCH_GRAMS = 8
+MIN_SHARED = 3
+SKETCHED_CATEGORIES = (DISCHARGE, RADIOLOGY)
+
+
+def sketches(
+    words: Words, among: np.ndarray | None = None, size: int = SKETCH_GRAMS
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `size` smallest distinct n-gram hashes of every text (or of those `among` is true for).
+
+    Returns:
+        texts_S, hashes_S: sorted by text, at most `size` for each.
+    """
+    hashes, _, texts = words.grams(GRAM_WORDS, among)
+    # Of m uniform hashes the smallest few are below this bound but for a chance of about 1e-6;
+    # sorting the rest would be wasted.
+    counts = np.maximum(words.lengths - GRAM_WORDS + 1, 1)
+    share = np.minimum(1.0, (size + 5 * np.sqrt(size) + 10) / counts)
+    bound = np.minimum(share * 2.0**64, 2.0**64 - 2048).astype(np.uint64)
+    low = hashes <= bound[texts] if len(hashes) else np.zeros(0, bool)
+    hashes, texts = hashes[low], texts[low]
+    order = np.lexsort((hashes, texts))
+    hashes, texts = hashes[order], texts[order]
+    fresh = np.ones(len(hashes), bool)
+    fresh[1:] = (hashes[1:] != hashes[:-1]) | (texts[1:] != texts[:-1])
+    hashes, texts = hashes[fresh], texts[fresh]
+    first = np.searchsorted(texts, texts)
+    chosen = np.arange(len(texts)) - first < size
+    return texts[chosen], hashes[chosen]
+
+
+def link_persons(grams: pl.LazyFrame, min_shared: int = MIN_SHARED) -> pl.DataFrame:
+    """Pairs of patients of MIMIC-III and MIMIC-IV who are one person.
+
+    A pair is linked when it shares at least `min_shared` n-grams that nobody else has, and each is
+    the other's best partner.
+
+    Args:
+        grams: columns source, patient_id, gram: the sketches of all notes.
+
+    Returns:
+        Columns three and four (patient_id of either side) and shared (n-grams), sorted by three.
+    """
+    rare = (
+        grams.unique()
+        .group_by("source", "gram")
+        .agg(pl.col("patient_id").first(), patients=pl.len())
+        .filter(pl.col("patients") == 1)
+    )
+    three = rare.filter(pl.col("source") == "mimic-iii").select("gram", three="patient_id")
+    four = rare.filter(pl.col("source") == "mimic-iv").select("gram", four="patient_id")
+    pairs = (
+        three.join(four, on="gram", how="inner")
+        .group_by("three", "four")
+        .agg(shared=pl.len())
+        .filter(pl.col("shared") >= min_shared)
+    )
+    best = pl.col("shared") == pl.col("shared").max()
+    return (
+        pairs.filter(best.over("three") & best.over("four"))
+        .sort("shared", "three", "four", descending=[True, False, False])
+        .unique("three", keep="first", maintain_order=True)
+        .unique("four", keep="first", maintain_order=True)
+        .sort("three")
+        .collect()
+    )
