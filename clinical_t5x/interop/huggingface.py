@@ -142,8 +142,9 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
     for name, value in fixed.items():
         if hf_config.get(name, value) != value:
             raise ValueError(f"{name} is {hf_config[name]}, but every T5 here has {value}")
-    # Hugging Face's older files say with `tie_word_embeddings` whether logits are rescaled (T5 1.0) or
-    # have a matrix of their own (1.1); its newer ones always tie on paper and say it with the other.
+    # Hugging Face's older files say with `tie_word_embeddings` whether logits are rescaled (T5 1.0)
+    # or have a matrix of their own (1.1); its newer ones always tie on paper and say it with the
+    # other.
     tied = hf_config.get("scale_decoder_outputs", hf_config.get("tie_word_embeddings", True))
     return T5Config(
         vocab_size=hf_config["vocab_size"],
