@@ -26,6 +26,7 @@ from etils import epath
 from clinical_t5x.console import UserError
 
 BLOCK_BYTES = 32 << 20
+_MAX_HEADER = 1 << 20
 _QUOTE, _COMMA, _LF, _CR = b'",\n\r'
 _GZIP_MAGIC = b"\x1f\x8b"
 _WINDOWS_FALLBACK = "clinical_t5x.windows1252"
@@ -68,15 +69,15 @@ def open_bytes(path: epath.Path) -> Iterator[IO[bytes]]:
 def read_header(path: epath.Path) -> list[str]:
     """The column names of a CSV file, as written."""
     with open_bytes(path) as file:
-        return _header_of(file)[0]
+        return _header_of(file)
 
 
 def record_blocks(path: epath.Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yield the records of a CSV or CSV.gz file in blocks of about `block_bytes`."""
     done = 0
     with open_bytes(path) as file:
-        header, pending = _header_of(file)
-        for block in _blocks(file, pending, len(header), block_bytes):
+        header = _header_of(file)
+        for block in _blocks(file, len(header), block_bytes):
             now = file_position(file)
             yield dataclasses.replace(block, file_bytes=now - done)
             done = now
@@ -87,7 +88,8 @@ def file_position(file: IO[bytes]) -> int:
     return file.fileobj.tell() if isinstance(file, gzip.GzipFile) else file.tell()
 
 
-def _blocks(file: IO[bytes], pending: bytes, num_fields: int, block_bytes: int) -> Iterator[Block]:
+def _blocks(file: IO[bytes], num_fields: int, block_bytes: int) -> Iterator[Block]:
+    pending = b""
     while True:
         more = file.read(block_bytes)
         data = pending + more
@@ -127,20 +129,12 @@ def standard_block(block: Block, num_fields: int) -> Block:
     )
 
 
-def _header_of(file: IO[bytes]) -> tuple[list[str], bytes]:
-    """The header's names and what was read beyond it."""
-    data = b""
-    while more := file.read(1 << 16):
-        data += more
-        if b"\n" in more:
-            break
-    line, newline, rest = data.partition(b"\n")
-    while line.count(b'"') % 2 and newline:  # a quoted name with a line end in it
-        longer, newline, rest = rest.partition(b"\n")
-        line += b"\n" + longer
+def _header_of(file: IO[bytes]) -> list[str]:
+    line = file.readline(_MAX_HEADER)
+    while line.count(b'"') % 2 and (more := file.readline(_MAX_HEADER)):
+        line += more  # a quoted name with a line end in it
     text = line.removeprefix(codecs.BOM_UTF8).decode(errors="replace")
-    names = next(csv.reader(io.StringIO(text, newline="")), [])
-    return names, rest
+    return next(csv.reader(io.StringIO(text, newline="")), [])
 
 
 def _last_record_end(data: bytes, *, final: bool) -> int | None:

@@ -78,7 +78,7 @@ class CorpusInputs:
         """Label, SHA-256 and size of every file, for the manifest and the completion mark."""
         described = []
         for label, path in self._paths():
-            parts = _txt_files(path) if path.is_dir() else [path]
+            parts = readers.text_files(path) if path.is_dir() else [path]
             hashes = [storage.sha256_file(part) for part in parts]
             names = [part.name for part in parts]
             whole = hashes[0] if not path.is_dir() else storage.fingerprint([names, hashes])
@@ -91,13 +91,9 @@ class CorpusInputs:
         return [*((source.label, source.path) for source in self.files), *benchmarks]
 
 
-def _txt_files(directory: epath.Path) -> list[epath.Path]:
-    return sorted(directory.glob("**/*.txt"))
-
-
 def _size_and_time(path: epath.Path) -> list[int]:
     if path.is_dir():
-        each = [_size_and_time(part) for part in _txt_files(path)]
+        each = [_size_and_time(part) for part in readers.text_files(path)]
         return [sum(size for size, _ in each), max((time for _, time in each), default=0)]
     if "://" in os.fspath(path):
         stat = path.stat()

@@ -72,6 +72,17 @@ def column_names(path: epath.Path, file_format: str) -> list[str]:
     return ["id", "text"]
 
 
+def text_files(directory: epath.Path) -> list[epath.Path]:
+    """All .txt files under a directory, sorted."""
+    found = []
+    for path in directory.iterdir():
+        if path.is_dir():
+            found += text_files(path)
+        elif path.name.endswith(".txt"):
+            found.append(path)
+    return sorted(found)
+
+
 def _read_csv(source: NoteSource) -> Iterator[Unparsed]:
     header = csv_blocks.read_header(source.path)
     positions = find_columns(source, header)
@@ -187,7 +198,7 @@ def _parse_parquet(frame: pl.DataFrame, source: NoteSource, columns: dict[str, s
 
 
 def _read_txt(source: NoteSource) -> Iterator[Unparsed]:
-    paths = sorted(source.path.glob("**/*.txt"))
+    paths = text_files(source.path)
     if not paths:
         raise UserError(f"{source.path} has no .txt file; name a directory of them")
     for first in range(0, len(paths), _TXT_BATCH):

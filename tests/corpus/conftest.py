@@ -17,6 +17,13 @@ IV_COLUMNS = [
 ]  # fmt: skip
 
 
+# A report that one person has in both corpora, identified differently.
+REPORT = (
+    "Portable film of {day} shows a tortuous aorta, an old clavicle fracture on the left side, "
+    "and bands of atelectasis above a raised right diaphragm; the azygos lobe is unchanged."
+)
+
+
 def csv_text(columns, rows):
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
@@ -46,7 +53,7 @@ def four(note_id, subject, text):
 
 @pytest.fixture
 def physionet(tmp_path):
-    """Write a PhysioNet root; patients 1 to 9 in III, 101 to 104 in IV, 9 is CareVue's."""
+    """A PhysioNet root: patients 1 to 9 in III, 101 to 105 in IV; 9 is CareVue's, 5 is 105."""
     root = tmp_path / "physionet"
     files = root / "physionet.org" / "files"
     write(
@@ -68,7 +75,7 @@ def physionet(tmp_path):
                 three(8, 3, "Chest film without infiltrate.", category="Radiology"),
                 three(9, 4, "Discharged home in good condition.", category="Discharge summary",
                       charttime="", storetime="", author=""),
-                three(10, 5, "Report that a question was asked about.", category="Radiology"),
+                three(10, 5, REPORT.format(day="[**2101-3-4**]"), category="Radiology"),
                 three(11, 5, "Another note of that patient."),
                 three(12, 6, "Summary whose sentences were labelled.",
                       category="Discharge summary", charttime="", storetime="", author=""),
@@ -95,6 +102,8 @@ def physionet(tmp_path):
     write(notes / "radiology.csv.gz", csv_text(IV_COLUMNS, [
         four("103-RR-1", 103, "CHEST (PA AND LAT)\n\nNo effusion. Compared with ___."),
         four("104-RR-1", 104, "No fracture."),
+        four("105-RR-1", 105, "EXAMINATION: " + REPORT.format(day="___")),
+        four("105-RR-2", 105, "Film of the same person a year later."),
     ]))  # fmt: skip
     for split, title in (("train", "10"), ("dev", "10"), ("test", "10")):
         article = {"title": title, "paragraphs": [{"context": "c", "qas": []}]}

@@ -1,0 +1,136 @@
+import gzip
+import json
+
+import polars as pl
+import pytest
+from etils import epath
+
+from clinical_t5x.console import UserError
+from clinical_t5x.corpus import inputs, readers
+
+NOTES = [
+    {"pid": 7, "note": "First note, é.\nTwo lines.", "kind": "Clinic", "key": "a"},
+    {"pid": 7, "note": "Second note.", "kind": None, "key": "b"},
+    {"pid": 8, "note": "Third \u2028 note.", "kind": "Ward", "key": "c"},
+]
+MAPPING = "text=note,id=key,category=kind,patient=pid"
+
+
+def written(tmp_path, file_format):
+    path = tmp_path / f"notes.{file_format}"
+    if file_format == "jsonl":
+        lines = [json.dumps(note, ensure_ascii=False) for note in NOTES]
+        path.write_text("\n".join([*lines, "", "[1]", "{broken"]))
+    elif file_format == "jsonl.gz":
+        path.write_bytes(gzip.compress("\n".join(map(json.dumps, NOTES)).encode()))
+    elif file_format == "csv":
+        pl.DataFrame(NOTES).write_csv(path)
+    else:
+        pl.DataFrame(NOTES).write_parquet(path)
+    return epath.Path(path)
+
+
+def read(source):
+    batches = [unparsed.parse() for unparsed in readers.read_batches(source)]
+    return pl.concat([batch.notes for batch in batches]), batches
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "csv", "parquet"])
+def test_every_format_gives_the_same_notes(tmp_path, file_format):
+    source = inputs.other_notes(written(tmp_path, file_format), MAPPING)
+    notes, batches = read(source)
+    assert notes.select("note_id", "patient", "category", "text").rows() == [
+        (note["key"], str(note["pid"]), note["kind"] or "", note["note"]) for note in NOTES
+    ]
+    if file_format == "jsonl":
+        assert [dict(batch.unreadable) for batch in batches] == [{"not a JSON object": 1}] * 2
+
+
+def test_a_directory_of_text_files(tmp_path):
+    (tmp_path / "notes" / "sub").mkdir(parents=True)
+    (tmp_path / "notes" / "b.txt").write_bytes(b"b \xb0")
+    (tmp_path / "notes" / "sub" / "a.txt").write_text("a")
+    (tmp_path / "notes" / "c.csv").write_text("not a note")
+    notes, batches = read(inputs.other_notes(epath.Path(tmp_path / "notes"), None))
+    assert notes.select("note_id", "text").rows() == [("b", "b °"), ("sub/a", "a")]
+    assert batches[0].repaired_bytes == 1
+
+
+def test_text_and_id_need_no_mapping(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("ID,Text,other\n1,hello,x\n")
+    notes, _ = read(inputs.other_notes(epath.Path(path), None))
+    assert notes.select("note_id", "text").rows() == [("1", "hello")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("text=nope", "has no column 'nope'.*columns found: pid, note, kind, key.*--columns"),
+        (None, "has no column 'text'.*columns found: key, kind, note, pid.*text=NAME"),
+        ("text", "NAME=COLUMN pairs"),
+        ("body=note", "NAME one of text, id"),
+    ],
+)
+def test_a_wrong_mapping_names_the_columns(tmp_path, columns, message):
+    with pytest.raises(UserError, match=message):
+        inputs.other_notes(written(tmp_path, "jsonl"), columns)
+
+
+def test_a_column_twice_is_refused(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("id,text,TEXT\n1,a,b\n")
+    with pytest.raises(UserError, match="has 2 columns 'text'"):
+        inputs.other_notes(epath.Path(path), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("n.jsonl", b"not json\n", "not JSON lines"),
+        ("n.parquet", b"PAR1 but no", "not a readable Parquet file"),
+        ("n.docx", b"", "no known format"),
+        ("n.csv", "id,text".encode("utf-16"), "has no column 'text'"),
+    ],
+)
+def test_files_that_are_not_what_they_seem(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        inputs.other_notes(epath.Path(tmp_path / name), None)
+
+
+def test_nothing_named_a_missing_directory_and_an_unknown_source(tmp_path, physionet):
+    nothing = {"physionet": None, "names": None, "notes": None, "columns": None}
+    with pytest.raises(UserError, match="--physionet DIR for MIMIC, or --notes FILE"):
+        inputs.resolve(**nothing)
+    with pytest.raises(UserError, match="is not a directory"):
+        inputs.resolve(**{**nothing, "physionet": epath.Path(tmp_path / "nowhere")})
+    with pytest.raises(UserError, match="--sources names 'mimic-v'"):
+        inputs.resolve(**{**nothing, "physionet": epath.Path(physionet), "names": ["mimic-v"]})
+    with pytest.raises(UserError, match="name the file too"):
+        inputs.resolve(**{**nothing, "physionet": epath.Path(physionet), "columns": "text=x"})
+
+
+def test_a_missing_file_says_where_it_was_looked_for_and_how_to_get_it(tmp_path, physionet):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError) as caught:
+        inputs.resolve(
+            physionet=epath.Path(tmp_path / "empty"), names=None, notes=None, columns=None
+        )
+    message = str(caught.value)
+    assert "empty/physionet.org/files/mimiciii/1.4/NOTEEVENTS.csv.gz" in message
+    assert "empty/mimiciii/1.4/NOTEEVENTS.csv" in message
+    assert "wget" in message
+    assert "clinical_t5x.synthetic" in message
+    (physionet / "physionet.org/files/mimic3-carevue/1.4/NOTEEVENTS.csv.gz").unlink()
+    with pytest.raises(UserError, match=r"mimic3-carevue/1\.4/NOTEEVENTS"):
+        inputs.resolve(physionet=epath.Path(physionet), names=None, notes=None, columns=None)
+
+
+@pytest.mark.parametrize("layout", ["physionet.org/files", "files", "."])
+def test_files_are_found_in_every_layout(tmp_path, layout):
+    path = tmp_path / layout / "mimiciii/1.4/NOTEEVENTS.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("x\n")
+    found = inputs.resolve(physionet=epath.Path(tmp_path), names=None, notes=None, columns=None)
+    assert [source.label for source in found.sources] == ["mimiciii/1.4/NOTEEVENTS.csv"]

@@ -1,0 +1,113 @@
+"""The prepare command as a person types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from clinical_t5x import storage
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "clinical_t5x.prepare", *map(str, arguments)]
+
+
+def run(*arguments):
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def notes_file(path, count, *, words=60):
+    with path.open("w") as file:
+        for number in range(count):
+            text = " ".join(f"word{(number * 7919 + place * 31) % 997}" for place in range(words))
+            file.write(json.dumps({"id": number, "text": text, "who": number // 3}) + "\n")
+    return path
+
+
+def test_another_hospitals_notes(tmp_path):
+    notes = notes_file(tmp_path / "notes.jsonl", 30)
+    arguments = (
+        "--notes", notes, "--columns", "text=text,id=id,patient=who", "--name", "ward",
+        "--data_dir", tmp_path / "data", "--json",
+    )  # fmt: skip
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "python -m clinical_t5x.vocabulary" in done.stdout
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert sum(split["documents"] for split in summary["splits"].values()) == 30
+    corpus = Path(summary["corpus"])
+    assert storage.is_complete(corpus)
+    assert pl.read_parquet(corpus / "documents" / "*.parquet").height == 30
+    again = run(*arguments)
+    assert again.returncode == 0
+    assert "It is there already" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "error: name the notes: --physionet DIR for MIMIC"),
+        (("--physionet", "EMPTY"), "error: mimiciii/1.4/NOTEEVENTS.csv.gz is not under"),
+        (("--physionet", "EMPTY", "--sources", "mimic-iv"), "discharge.csv.gz is not under"),
+        (("--notes", "NOTES", "--columns", "text=body"), "has no column 'body'"),
+        (("--notes", "NOTES", "--validation_percent", "120"), "--validation_percent is 120"),
+        (("--notes", "EMPTY/none.csv"), "does not exist"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_2(tmp_path, arguments, message):
+    (tmp_path / "EMPTY").mkdir()
+    notes_file(tmp_path / "notes.jsonl", 2)
+    places = {
+        "EMPTY": tmp_path / "EMPTY",
+        "NOTES": tmp_path / "notes.jsonl",
+        "EMPTY/none.csv": tmp_path / "EMPTY" / "none.csv",
+    }
+    done = run(*(places.get(word, word) for word in arguments), "--data_dir", tmp_path / "data")
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert message in lines[0]
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_damaged_file_ends_in_one_line_without_a_corpus(tmp_path):
+    path = tmp_path / "mimiciii" / "1.4" / "NOTEEVENTS.csv.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03damaged")
+    done = run("--physionet", tmp_path, "--data_dir", tmp_path / "data")
+    assert done.returncode == 2
+    assert "NOTEEVENTS.csv.gz is truncated or damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_finishes(tmp_path):
+    notes = notes_file(tmp_path / "notes.jsonl", 8_000)
+    arguments = ("--notes", notes, "--name", "ward", "--data_dir", tmp_path / "data")
+    corpora = tmp_path / "data" / "corpus"
+    for _ in range(2):
+        started = subprocess.Popen(
+            command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not list(corpora.glob(".ward.partial-*/staged-*/texts")):
+            assert time.monotonic() < deadline
+            assert started.poll() is None
+            time.sleep(0.01)
+        os.kill(started.pid, signal.SIGKILL)
+        started.wait()
+        assert not storage.is_complete(corpora / "ward")
+        assert not (corpora / "ward").exists()
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(corpora / "ward" / "documents" / "*.parquet").height == 8_000
+    assert [path.name for path in corpora.iterdir()] == ["ward"]
