@@ -1,7 +1,9 @@
 """Prepare a corpus: raw notes become clean documents, benchmarks become TFDS data sets.
 
-python -m clinical_t5x.prepare --physionet DIR
-python -m clinical_t5x.prepare --notes notes.jsonl --columns text=text,id=id --name hospital
+    python -m clinical_t5x.prepare --physionet DIR
+    python -m clinical_t5x.prepare --notes notes.jsonl --columns text=text,id=id --name hospital
+
+docs/corpus.md describes the stages and what they write.
 """
 
 from __future__ import annotations
@@ -9,42 +11,60 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from etils import epath
 
 from clinical_t5x import storage
 from clinical_t5x.console import Progress, run_command, say, say_json
 
+_BENCHMARK_FILES = {
+    "radqa": "radqa/1.0.0",
+    "clip": "mimic-iii-clinical-action/1.0.0",
+    "mednli": "mednli/1.0.0",
+}
+
 
 def main(argv: Sequence[str]) -> int | None:
-    """Prepare the corpus and the data sets; skip what is there already."""
-    options = _parser().parse_args(argv)
-    from clinical_t5x.corpus import pipeline
+    """Prepare the corpus and the data sets; what is there already is left as it is."""
+    arguments = _parser().parse_args(argv)
+    from clinical_t5x.corpus import inputs, pipeline  # after parsing, so that --help is quick
 
-    inputs = _inputs(options)
-    how = pipeline.CorpusOptions(
-        name=options.name,
-        validation_percent=options.validation_percent,
-        deid=options.deid,
-        keep_benchmark_patients=options.keep_benchmark_patients,
-        strict=options.strict,
-        paper=options.paper,
+    options = pipeline.CorpusOptions(
+        name=arguments.name,
+        validation_percent=arguments.validation_percent,
+        deid=arguments.deid,
+        keep_benchmark_patients=arguments.keep_benchmark_patients,
+        strict=arguments.strict,
+        paper=arguments.paper,
     )
-    data_home = storage.data_home(options.data_dir)
-    say(f"Preparing corpus {how.name!r} in {data_home / 'corpus' / how.name} from:")
-    for source in inputs.files:
-        say(f"  {source.path}")
-    directory = pipeline.corpus_directory(data_home, how.name)
-    if pipeline.is_prepared(directory, inputs, how):
+    files = inputs.resolve(
+        physionet=_path(arguments.physionet),
+        names=arguments.sources.split(",") if arguments.sources else None,
+        notes=_path(arguments.notes),
+        columns=arguments.columns,
+    )
+    data_home = storage.data_home(arguments.data_dir)
+    directory = pipeline.corpus_directory(data_home, options.name)
+    _announce(files, directory)
+    if pipeline.is_prepared(directory, files, options):
         say("It is there already, made from the same files with the same options.")
     else:
         started = time.monotonic()
-        pipeline.prepare_corpus(inputs, how, directory, on_stage=_stage_bar)
-        say(f"Done in {time.monotonic() - started:.0f} s.")
+        pipeline.prepare_corpus(files, options, directory, on_stage=_stage_bar)
+        say(f"The corpus took {time.monotonic() - started:.0f} s.")
+    data_sets = _build_data_sets(directory, files.physionet, data_home)
     manifest = storage.read_json(directory / "manifest.json")
-    data_sets = _build_data_sets(options, directory, data_home)
-    _report(manifest, directory, data_sets, options)
+    _report(manifest, storage.read_json(directory / "leakage.json"))
+    say(f"Corpus: {directory}")
+    for path in data_sets:
+        say(f"Data set: {path}")
+    next_command = "python -m clinical_t5x.vocabulary" + _same_place(arguments)
+    say(f"Next: {next_command}")
+    if arguments.json:
+        summary = {"corpus": str(directory), "data_sets": [str(path) for path in data_sets]}
+        say_json({**summary, "splits": manifest["splits"], "next": next_command})
     return None
 
 
@@ -54,60 +74,106 @@ def _parser() -> argparse.ArgumentParser:
         description="Turn raw notes into a clean corpus of documents (docs/corpus.md).",
     )
     parser.add_argument("--physionet", help="directory with the PhysioNet files (or synthetic)")
-    parser.add_argument("--sources", help="mimic-iii,mimic-iv; default: those that are there")
-    parser.add_argument("--notes", help="another hospital's notes: .jsonl, .csv, .parquet or DIR")
-    parser.add_argument("--columns", help="their columns: text=...,id=...,category=...,patient=...")
-    parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
+    parser.add_argument("--sources", help="mimic-iii,mimic-iv (default: those that are there)")
+    parser.add_argument(
+        "--notes", help="another hospital's notes: .jsonl, .csv, .parquet or a directory of .txt"
+    )
+    parser.add_argument(
+        "--columns", help="their columns: text=NAME,id=NAME,patient=NAME,category=NAME,time=NAME"
+    )
+    parser.add_argument("--data_dir", help="data home (default: $CLINICAL_T5X_DATA)")
     parser.add_argument("--name", default="clinical", help="the corpus' name (%(default)s)")
-    parser.add_argument("--validation_percent", type=float, default=5.0)
-    parser.add_argument("--deid", choices=("tags", "keep"), default="tags")
-    parser.add_argument("--keep_benchmark_patients", action="store_true")
+    parser.add_argument(
+        "--validation_percent", type=float, default=5.0, help="persons held out (%(default)s)"
+    )
+    parser.add_argument(
+        "--deid", choices=("tags", "keep"), default="tags", help="[**...**] and ___ become tags"
+    )
+    parser.add_argument(
+        "--keep_benchmark_patients", action="store_true", help="remove nobody (and say so)"
+    )
     parser.add_argument("--strict", action="store_true", help="stop at the first unusable row")
-    parser.add_argument("--paper", action="store_true", help="the paper's choices")
+    parser.add_argument(
+        "--paper", action="store_true", help="keep error rows, repeats and MedNLI's patients"
+    )
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
     return parser
 
 
-def _inputs(options: argparse.Namespace):
-    from clinical_t5x.corpus import inputs
+def _path(named: str | None) -> epath.Path | None:
+    return epath.Path(named).expanduser() if named else None
 
-    return inputs.resolve(
-        physionet=epath.Path(options.physionet).expanduser() if options.physionet else None,
-        names=options.sources.split(",") if options.sources else None,
-        notes=epath.Path(options.notes).expanduser() if options.notes else None,
-        columns=options.columns,
-    )
+
+def _same_place(arguments: argparse.Namespace) -> str:
+    """The options that the next command needs to find this corpus."""
+    name = arguments.name
+    named = f" --corpus {name} --name {name}" if name != "clinical" else ""
+    return named + (f" --data_dir {arguments.data_dir}" if arguments.data_dir else "")
+
+
+def _announce(files: Any, directory: epath.Path) -> None:
+    say(f"Preparing the corpus {directory} from")
+    for source in files.files:
+        only = " (to know the benchmarks' patients)" if source.source in files.evidence_only else ""
+        say(f"  {source.path}{only}")
+    if not all(source.has_patients for source in files.sources):
+        say("No column says whose a note is: every note counts as its own patient.")
+    if files.physionet is not None:
+        for benchmark, place in _BENCHMARK_FILES.items():
+            if not files.has_benchmark(benchmark):
+                say(f"Warning: {place} is not there; {benchmark}'s patients cannot be left out.")
 
 
 @contextlib.contextmanager
-def _stage_bar(description: str, total: int | None, unit: str) -> Iterator:
+def _stage_bar(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     with Progress(description, total, unit=unit) as progress:
         yield progress.advance
 
 
-def _build_data_sets(options: argparse.Namespace, directory: epath.Path, data_home: epath.Path):
-    from clinical_t5x.data.builders import build_all
+def _build_data_sets(
+    directory: epath.Path, physionet: epath.Path | None, data_home: epath.Path
+) -> list:
+    from clinical_t5x.data.builders import build_all  # imports TensorFlow
 
     say("Building the TFDS data sets")
-    physionet = options.physionet and epath.Path(options.physionet).expanduser()
     return build_all(corpus_dir=directory, physionet=physionet, data_dir=data_home)
 
 
-def _report(manifest: dict, directory: epath.Path, data_sets: list, options) -> None:
+def _report(manifest: dict, leakage: dict) -> None:
+    rows = [
+        (source, fate, f"{counts['notes']:,}", f"{counts['words']:,}")
+        for source, fates in manifest["counts"]["notes"].items()
+        for fate, counts in sorted(fates.items(), key=lambda item: item[0] != "kept")
+    ]
+    for label, counts in manifest["counts"]["rows"].items():
+        unusable = {k: n for k, n in counts.items() if k not in ("in", "usable")}
+        rows += [(label, reason, f"{count:,}", "") for reason, count in unusable.items()]
     say()
-    say(f"{'source':<12} {'fate':<70} {'notes':>10} {'words':>14}")
-    for source, fates in manifest["counts"]["notes"].items():
-        for fate, counts in fates.items():
-            say(f"{source:<12} {fate:<70} {counts['notes']:>10,} {counts['words']:>14,}")
+    _table(("source", "fate", "notes", "words"), rows)
     for split, counts in manifest["splits"].items():
-        described = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        say(f"{split}: {described}")
-    say(f"Corpus: {directory}")
-    for path in data_sets:
-        say(f"Data set: {path}")
-    say("Next: python -m clinical_t5x.vocabulary")
-    if options.json:
-        say_json({"corpus": str(directory), "splits": manifest["splits"]})
+        say(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    shared = [
+        (benchmark, split, f"{found['grams']:,}", f"{found['boilerplate']:,}",
+         f"{found['shared_beyond']:,}")
+        for benchmark, splits in leakage["benchmarks"].items()
+        for split, found in splits.items()
+    ]  # fmt: skip
+    if shared:
+        say()
+        say(f"Overlap of the finished corpus with the benchmarks ({leakage['gram_words']}-grams)")
+        _table(("benchmark", "split", "n-grams", "boiler-plate", "shared beyond"), shared)
+    say()
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a header, words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = [
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
 
 
 if __name__ == "__main__":

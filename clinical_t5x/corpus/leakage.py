@@ -5,6 +5,9 @@ This pass knows nothing of how the corpus was made: it reads the documents as th
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +18,8 @@ from clinical_t5x.corpus.words import HashSet, words_of
 
 GRAM_WORDS = 13
 BOILERPLATE_PATIENTS = 20
-_BATCH_DOCUMENTS = 20_000
+_BATCH_BYTES = 16 << 20
+_WORKERS = min(4, max(2, os.cpu_count() or 1))
 
 Texts = Mapping[str, Mapping[str, list[str]]]  # benchmark -> split -> texts
 
@@ -68,16 +72,27 @@ def _distinct(grams: np.ndarray, chosen: np.ndarray) -> int:
 
 def _patients_by_gram(documents: epath.Path, table: HashSet, size: int) -> np.ndarray:
     """In how many patients of the corpus every n-gram of the table occurs."""
-    pairs = pl.DataFrame(schema={"gram": pl.Int64, "patient_id": pl.String})
-    for path in sorted(documents.glob("*.parquet")):
-        with path.open("rb") as file:
-            frame = pl.read_parquet(file, columns=["patient_id", "text"])
-        for part in frame.iter_slices(_BATCH_DOCUMENTS):
-            hashes, _, texts = words_of(part.get_column("text")).grams(size)
-            places, grams = table.find(hashes)
-            hits = part.select("patient_id")[texts[places]].with_columns(gram=pl.Series(grams))
-            pairs = pl.concat([pairs, hits.select("gram", "patient_id")]).unique()
     counts = np.zeros(len(table), np.int64)
-    by_gram = pairs.group_by("gram").len()
+    if not len(table):
+        return counts
+    paths = sorted(documents.glob("*.parquet"))
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+        found = pool.map(functools.partial(_pairs_of_file, table=table, size=size), paths)
+        by_gram = pl.concat(found).unique().group_by("gram").len()
     counts[by_gram.get_column("gram").to_numpy()] = by_gram.get_column("len").to_numpy()
     return counts
+
+
+def _pairs_of_file(path: epath.Path, table: HashSet, size: int) -> pl.DataFrame:
+    """Which n-grams of the table which patients of a file have: columns gram and patient_id."""
+    with path.open("rb") as file:
+        frame = pl.read_parquet(file, columns=["patient_id", "text"])
+    num_bytes = frame.get_column("text").str.len_bytes().sum()
+    num_slices = max(1, -(-num_bytes // _BATCH_BYTES))
+    pairs = [pl.DataFrame(schema={"gram": pl.Int64, "patient_id": pl.String})]
+    for part in frame.iter_slices(max(1, -(-frame.height // num_slices))):
+        hashes, _, texts = words_of(part.get_column("text")).grams(size)
+        places, grams = table.find(hashes)
+        hits = part.select("patient_id")[texts[places]].with_columns(gram=pl.Series(grams))
+        pairs.append(hits.select("gram", "patient_id").unique())
+    return pl.concat(pairs)

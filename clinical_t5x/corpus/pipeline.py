@@ -22,9 +22,7 @@ from clinical_t5x.corpus.selection import NOT_ASKED_FOR, Selection
 from clinical_t5x.corpus.sources import is_synthetic
 
 # on_stage(description, total, unit) is a context manager; what it gives is called with progress.
-OnStage = Callable[
-    [str, float | None, str], contextlib.AbstractContextManager[Callable[[float], None]]
-]
+OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager[Callable[[int], None]]]
 _SHARD_BYTES = 128 << 20
 _MIN_SHARDS = 16
 
@@ -198,10 +196,10 @@ def _stage(
     staged = {}
     for number, source in enumerate(inputs.sources):
         counts = staged[source.label] = staging.Counts()
-        megabytes = inputs.seen()[source.label][0] / 1e6
-        with on_stage(f"Reading {source.label}", megabytes, "MB") as advance:
+        kilobytes = inputs.seen()[source.label][0] // 1000
+        with on_stage(f"Reading {source.label}", kilobytes, "kB") as advance:
             for file_bytes in staging.stage_source(source, number, scratch, how, counts):
-                advance(file_bytes / 1e6)
+                advance(file_bytes // 1000)
     return staged
 
 
@@ -253,6 +251,7 @@ def _documents(selection: Selection, options: CorpusOptions) -> pl.DataFrame:
 
 
 def _measure_leakage(inputs: CorpusInputs, directory: epath.Path, on_stage: OnStage) -> None:
+    """Write leakage.json: the overlap of the finished documents with the benchmarks."""
     texts = {
         benchmark: benchmark_ids.texts(inputs.physionet, benchmark)
         for benchmark in benchmark_ids.BENCHMARKS

@@ -36,6 +36,10 @@ ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT = (
 _ROW_BITS, _BATCH_BITS = 24, 24
 
 
+# Threads suffice: polars and numpy leave the interpreter free. Every one holds a few hundred MB.
+_WORKERS = min(4, max(2, os.cpu_count() or 1))
+
+
 @dataclasses.dataclass(frozen=True)
 class StagingOptions:
     """What is done to every note.
@@ -90,9 +94,8 @@ def stage_source(
         options: what to do to the notes.
         counts: added to.
     """
-    workers = max(2, os.cpu_count() or 1)
     waiting: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
         try:
             for batch_number, unparsed in enumerate(readers.read_batches(source)):
                 task = pool.submit(
@@ -100,7 +103,7 @@ def stage_source(
                 )
                 waiting.append((unparsed.file_bytes, task))
                 # A few batches in flight keep the cores busy and the memory bounded.
-                while len(waiting) > workers:
+                while len(waiting) > _WORKERS:
                     yield _finish(waiting, counts)
             while waiting:
                 yield _finish(waiting, counts)

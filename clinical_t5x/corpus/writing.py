@@ -34,11 +34,12 @@ def write_shards(
         documents: directory to write to (must exist).
         num_shards: shards of every split.
     """
-    files = [pq.ParquetFile(path) for path in sorted(texts.glob("*.parquet"))]
+    # Footers are read once; open files would be too many for a large corpus.
+    pieces = [(path, pq.read_metadata(path)) for path in sorted(texts.glob("*.parquet"))]
     by_shard = kept.partition_by("shard", as_dict=True)
     for shard in range(num_shards):
         here = by_shard.get((shard,), kept.clear())
-        parts = [pl.from_arrow(file.read_row_group(shard)) for file in files]
+        parts = [_row_group(path, metadata, shard) for path, metadata in pieces]
         table = pl.concat(parts).join(here, on="row", how="inner", validate="1:1")
         order = pl.Series(mixed(table.get_column("row").to_numpy() ^ 0x5EED))
         table = table.with_columns(order=order).sort("order", "row")
@@ -47,6 +48,11 @@ def write_shards(
             with shard_path(documents, split, shard, num_shards).open("wb") as file:
                 part.write_parquet(file)
         yield len(table)
+
+
+def _row_group(path: Path, metadata: pq.FileMetaData, number: int) -> pl.DataFrame:
+    with pq.ParquetFile(path, metadata=metadata) as file:
+        return pl.from_arrow(file.read_row_group(number))
 
 
 def content_sha256(documents: epath.Path) -> str:
