@@ -122,6 +122,8 @@ def _announce(files: Any, directory: epath.Path) -> None:
         for benchmark, place in _BENCHMARK_FILES.items():
             if not files.has_benchmark(benchmark):
                 say(f"Warning: {place} is not there; {benchmark}'s patients cannot be left out.")
+        if "mimic-iii" not in {source.source for source in files.sources}:
+            say("Warning: without MIMIC-III nobody knows who RadQA's and CLIP's patients are.")
 
 
 @contextlib.contextmanager

@@ -111,9 +111,10 @@ def parse_block(block: Block, names: list[str]) -> pl.DataFrame:
         polars.exceptions.ComputeError: a record has more fields than `names`; `standard_block`
             reads such a block.
     """
-    frame = pl.read_csv(
-        io.BytesIO(block.data), has_header=False, schema=dict.fromkeys(names, pl.String)
-    )
+    schema = dict.fromkeys(names, pl.String)
+    if not block.data.strip():
+        return pl.DataFrame(schema=schema)
+    frame = pl.read_csv(io.BytesIO(block.data), has_header=False, schema=schema)
     blank_line = pl.all_horizontal(pl.all().is_null())
     return frame.filter(~blank_line).with_columns(pl.all().fill_null(""))
 

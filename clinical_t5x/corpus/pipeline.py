@@ -23,6 +23,7 @@ from clinical_t5x.corpus.sources import is_synthetic
 
 # on_stage(description, total, unit) is a context manager; what it gives is called with progress.
 OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager[Callable[[int], None]]]
+_SEEN = "inputs_seen.json"
 _SHARD_BYTES = 128 << 20
 _MIN_SHARDS = 16
 
@@ -66,17 +67,15 @@ def is_prepared(directory: epath.Path, inputs: CorpusInputs, options: CorpusOpti
 
     Files with the size and time of change they had then are taken for the same; others are hashed.
     """
-    mark = storage.completion(directory)
-    if mark is None or mark["made_from"]["options"] != dataclasses.asdict(options):
+    mark = storage.completion(directory) or {}
+    made_from = mark.get("made_from", {})
+    if made_from.get("options") != dataclasses.asdict(options):
         return False
-    if mark["made_from"]["version"] != __version__:
+    if made_from.get("version") != __version__:
         return False
     if storage.read_json(directory / _SEEN) == inputs.seen():
         return True
     return storage.is_complete(directory, _made_from(inputs, options))
-
-
-_SEEN = "inputs_seen.json"
 
 
 def _made_from(inputs: CorpusInputs, options: CorpusOptions) -> dict:

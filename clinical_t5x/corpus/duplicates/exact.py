@@ -9,15 +9,17 @@ def repeated_texts(notes: pl.DataFrame) -> pl.Series:
     """Rows whose text another note of the same patient repeats; the latest stays.
 
     Args:
-        notes: columns row (unsigned), patient_id, charttime, storetime (strings) and text_hash
-            (of the lower-cased text with white space normalised).
+        notes: columns row (unsigned), patient_id, charttime, chartdate, storetime (strings; the
+            date stands in where the time is "") and text_hash (of the lower-cased text with white
+            space normalised).
 
     Returns:
         The `row` values to drop.
     """
+    when = pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime")
     return (
         notes.lazy()
-        .sort("charttime", "storetime", "row")
+        .sort(when, "storetime", "row")
         .with_columns(last=pl.col("row").last().over("patient_id", "text_hash"))
         .filter(pl.col("row") != pl.col("last"))
         .sort("row")
