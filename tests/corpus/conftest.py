@@ -79,6 +79,8 @@ def physionet(tmp_path):
                 three(11, 5, "Another note of that patient."),
                 three(12, 6, "Summary whose sentences were labelled.",
                       category="Discharge summary", charttime="", storetime="", author=""),
+                three(17, 6, "A second labelled summary.", category="Discharge summary",
+                      charttime="", storetime="", author=""),
                 three(13, 6, "Echo of the same patient.", category="Echo"),
                 three(14, 7, "Tube feeds at goal.", category="Nutrition"),
                 three(15, 9, "CareVue film, clear lungs.", category="Radiology"),
@@ -106,15 +108,24 @@ def physionet(tmp_path):
         four("105-RR-2", 105, "Film of the same person a year later."),
     ]))  # fmt: skip
     for split, title in (("train", "10"), ("dev", "10"), ("test", "10")):
-        article = {"title": title, "paragraphs": [{"context": "c", "qas": []}]}
+        question = {"id": split, "question": "Is it old?", "answers": [], "is_impossible": True}
+        paragraph = {"context": REPORT.format(day="[**2101-3-4**]"), "qas": [question]}
+        article = {"title": title, "paragraphs": [paragraph]}
         write(files / f"radqa/1.0.0/{split}.json", json.dumps({"data": [article]}))
     clip = files / "mimic-iii-clinical-action/1.0.0"
-    write(clip / "sentence_level.csv", csv_text(
-        ["doc_id", "sent_index", "sentence", "labels"], [[12, 0, "['Summary']", "[]"]]
-    ))  # fmt: skip
-    for split in ("train", "val", "test"):
-        write(clip / f"{split}_ids.csv", "12\n")
+    sentences = [[row, 0, "['Summary', '.']", "[]"] for row in (12, 9, 17)]
+    columns = ["doc_id", "sent_index", "sentence", "labels"]
+    write(clip / "sentence_level.csv", csv_text(columns, sentences))
+    for split, row in (("train", 12), ("val", 9), ("test", 17)):
+        write(clip / f"{split}_ids.csv", f"{row}\n")
     for split in ("train", "dev", "test"):
-        line = json.dumps({"sentence1": "Tube feeds at goal.", "sentence2": "x"})
+        line = json.dumps(
+            {
+                "pairID": split,
+                "gold_label": "neutral",
+                "sentence1": "Tube feeds at goal.",
+                "sentence2": "The patient is fed.",
+            }
+        )
         write(files / f"mednli/1.0.0/mli_{split}_v1.jsonl", line + "\n")
     return root
