@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import NUM_BUCKETS
+from clinical_t5x.models.position import NUM_BUCKETS
 
 _LAYER = re.compile(r"layers_(\d+)")
 

@@ -1,9 +1,9 @@
 """T5: from features to logits, losses and decoded tokens.
 
-In reading order: `config` (the numbers of a model), `layers` (attention, MLP, norm), `network`
-(encoder, decoder, and the `T5` that joins them), `cache` (what decoding remembers), `losses`,
-`decoding` (greedy, beam search, sampling), `encoder_decoder` (the model that training and
-evaluation use).
+In reading order: `config` (the numbers of a model); `layers`, `attention`, `position` (the parts);
+`stacks` (encoder and decoder); `network` (the T5 that joins them); `cache` (what decoding
+remembers); `losses`; `decoding` (greedy, sampling, beam search); `encoder_decoder` (the model that
+training and evaluation use); `activations` (where a partitioner says how activations are laid out).
 
 This package knows nothing of the rest of the project.
 """

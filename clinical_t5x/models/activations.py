@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import jax
 
+RESIDUAL = ("batch", "length", "embed")
+
 _constraint: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
     "activation_constraint", default=None
 )

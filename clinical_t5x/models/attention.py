@@ -1,0 +1,139 @@
+"""Multi-head attention: all positions at once for training, one at a time for decoding.
+
+Suffixes of names give shapes; the legend is in `layers`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn import initializers
+
+from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.layers import Dense, dropout
+
+# Finite, so that a row with nothing to attend to gives a uniform distribution instead of NaN.
+_MASKED = -1e10
+
+
+class Attention(nnx.Module):
+    """Multi-head attention with T5's unscaled logits.
+
+    T5 has no 1/sqrt(head_dim) on the logits: it is folded into the query's initialiser, which is
+    the same thing under Adafactor's updates relative to a parameter's scale.
+    """
+
+    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+        self.config = config
+        init = initializers.variance_scaling(1.0, "fan_in", "normal")
+        joined = config.num_heads * config.head_dim
+
+        def query_init(key, shape, dtype):
+            return init(key, shape, dtype) / math.sqrt(config.head_dim)
+
+        def project(initializer):
+            shape = (config.emb_dim, joined)
+            axes = ("embed", "joined_kv")
+            return Dense(rngs.params(), *shape, axes, initializer, config.compute_dtype)
+
+        self.query, self.key, self.value = project(query_init), project(init), project(init)
+        self.out = Dense(
+            rngs.params(),
+            joined,
+            config.emb_dim,
+            ("joined_kv", "embed"),
+            init,
+            config.compute_dtype,
+        )
+
+    def heads(self, projected: jax.Array) -> jax.Array:
+        """`[..., J]` to `[..., H, F]`."""
+        return projected.reshape(*projected.shape[:-1], self.config.num_heads, -1)
+
+    def __call__(self, x_BQD, memory_BKD, mask, bias_HQK=None, dropout_key=None) -> jax.Array:
+        """Attend from `x` to `memory`, all positions at once.
+
+        Args:
+          x_BQD: what asks.
+          memory_BKD: what is attended to (`x` itself in self-attention).
+          mask: bool, True where attention is allowed, broadcastable to `[B, H, Q, K]`.
+          bias_HQK: relative position bias, or None.
+          dropout_key: key for dropout on the attention weights, or None.
+
+        Returns:
+          `[B, Q, D]`.
+        """
+        q_BQHF = self.heads(self.query(x_BQD))
+        k_BKHF = self.heads(self.key(memory_BKD))
+        v_BKHF = self.heads(self.value(memory_BKD))
+        logits_BHQK = self._logits("bqhf,bkhf->bhqk", q_BQHF, k_BKHF)
+        if bias_HQK is not None:
+            # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
+            ones_B = jnp.ones(x_BQD.shape[0])
+            logits_BHQK = logits_BHQK + jnp.einsum("b,hqk->bhqk", ones_B, bias_HQK)
+        weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK, mask)
+        weights_BHQK = dropout(weights_BHQK, dropout_key, self.config.dropout_rate)
+        mixed_BQHF = jnp.einsum("bhqk,bkhf->bqhf", weights_BHQK, v_BKHF)
+        return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2))
+
+    def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
+        """One position of self-attention against a cache; the new position is written into it.
+
+        Args:
+          x_BGD: the new position of each decode.
+          keys_BGHLF: cached keys; positions from `index` on are not read.
+          values_BGHLF: cached values.
+          index: scalar, the new position.
+          bias_HL: relative position bias of the new position to every cached one.
+
+        Returns:
+          `[B, G, D]`, keys, values.
+        """
+        new_key = self.heads(self.key(x_BGD))[:, :, :, None]
+        new_value = self.heads(self.value(x_BGD))[:, :, :, None]
+        keys_BGHLF = jax.lax.dynamic_update_slice_in_dim(keys_BGHLF, new_key, index, axis=3)
+        values_BGHLF = jax.lax.dynamic_update_slice_in_dim(values_BGHLF, new_value, index, axis=3)
+        q_BGHF = self.heads(self.query(x_BGD))
+        logits_BGHL = self._logits("bghf,bghlf->bghl", q_BGHF, keys_BGHLF) + bias_HL
+        written = jnp.arange(keys_BGHLF.shape[3]) <= index
+        weights_BGHL, totals_BGH = self._unnormalised_weights(logits_BGHL, written)
+        mixed_BGHF = jnp.einsum("bghl,bghlf->bghf", weights_BGHL, values_BGHLF)
+        return self._project_out(mixed_BGHF, totals_BGH), keys_BGHLF, values_BGHLF
+
+    def project_memory(self, memory_BKD):
+        """Keys and values of an encoded input, `[B, H, K, F]` each, as decoding reads them."""
+        keys = self.heads(self.key(memory_BKD)).swapaxes(1, 2)
+        values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
+        return keys, values
+
+    def step_cross(self, x_BGD, keys_BHKF, values_BHKF, mask_BK):
+        """One position of cross-attention; the decodes of an example share its keys and values."""
+        q_BGHF = self.heads(self.query(x_BGD))
+        logits_BHGK = self._logits("bghf,bhkf->bhgk", q_BGHF, keys_BHKF)
+        weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK, mask_BK[:, None, None])
+        mixed_BGHF = jnp.einsum("bhgk,bhkf->bghf", weights_BHGK, values_BHKF)
+        return self._project_out(mixed_BGHF, totals_BHG.swapaxes(1, 2))
+
+    def _logits(self, equation: str, queries, keys) -> jax.Array:
+        if self.config.float32_attention_logits:
+            queries, keys = queries.astype(jnp.float32), keys.astype(jnp.float32)
+        return jnp.einsum(equation, queries, keys, preferred_element_type=jnp.float32)
+
+    def _unnormalised_weights(self, logits, mask) -> tuple[jax.Array, jax.Array]:
+        """Numerator and denominator of the softmax over the allowed positions, from float32 logits.
+
+        The division comes after the values are mixed: it is then one a head and query instead of
+        one a key, forward and backward.
+        """
+        logits = logits + jnp.where(mask, 0.0, _MASKED)
+        largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+        weights = jnp.exp(logits - largest)
+        return weights.astype(self.config.compute_dtype), jnp.sum(weights, axis=-1)
+
+    def _project_out(self, mixed, totals) -> jax.Array:
+        """Normalise `[..., H, F]` by `[..., H]`, join the heads and project to `[..., D]`."""
+        mixed = (mixed / totals[..., None]).astype(mixed.dtype)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
