@@ -78,6 +78,7 @@ class EncoderDecoderModel:
         self._predict = jax.jit(
             self._predict_traced, static_argnames=("num_decodes", "prompt_with_targets", "options")
         )
+        self._token_scores = jax.jit(self._token_scores_traced)
 
     @property
     def config(self) -> T5Config:
@@ -266,15 +267,18 @@ class EncoderDecoderModel:
     def score_batch(
         self, params: Params, batch: Batch, *, return_intermediates: bool = False
     ) -> jax.Array | tuple[jax.Array, dict[str, jax.Array]]:
-        """Summed log-likelihood of each example's targets, in nats, `[B]`.
+        """Summed log-likelihood of each example's targets, in nats, `[B]`; compiled once a shape.
 
         With `return_intermediates` also a dict with `token_scores` `[B, Q]` (0 at padding).
         """
-        logits = self.logits(params, batch)
-        loss, _ = losses.cross_entropy_with_logits(logits, batch["decoder_target_tokens"])
-        token_scores = -loss * losses.target_weights(batch)
+        token_scores = self._token_scores(params, batch)
         scores = jnp.sum(token_scores, axis=-1)
         return (scores, {"token_scores": token_scores}) if return_intermediates else scores
+
+    def _token_scores_traced(self, params, batch) -> jax.Array:
+        logits = self.logits(params, batch)
+        loss, _ = losses.cross_entropy_with_logits(logits, batch["decoder_target_tokens"])
+        return -loss * losses.target_weights(batch)
 
 
 def get_input_vocabulary(model: EncoderDecoderModel) -> Any:

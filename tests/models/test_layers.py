@@ -1,0 +1,51 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.layers import RMSNorm, dropout, matmul
+
+
+def test_matmul_has_the_gradient_of_the_plain_product():
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel = jax.random.normal(keys[0], (2, 5, 3)), jax.random.normal(keys[1], (3, 4))
+    direction = jax.random.normal(keys[2], (2, 5, 4))
+    ours = jax.grad(lambda x, k: jnp.sum(matmul(x, k) * direction), (0, 1))(x, kernel)
+    plain = jax.grad(lambda x, k: jnp.sum((x @ k) * direction), (0, 1))(x, kernel)
+    for a, b in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_rms_norm_scales_to_unit_mean_square_and_takes_no_mean_off():
+    norm = RMSNorm(T5Config(vocab_size=128, emb_dim=8))
+    x = 3.0 + jax.random.normal(jax.random.key(0), (4, 8))
+    y = norm(x)
+    np.testing.assert_allclose(jnp.mean(y**2, -1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(y / x, jnp.broadcast_to((y / x)[:, :1], x.shape), rtol=1e-5)
+
+
+def test_rms_norm_computes_in_float32_for_bfloat16_activations():
+    norm = RMSNorm(T5Config(vocab_size=128, emb_dim=512, dtype="bfloat16"))
+    x = jnp.full((1, 512), 300.0, jnp.bfloat16)
+    assert norm(x).dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.float32(norm(x)), 1.0, rtol=1e-2)
+
+
+def test_dropout_keeps_the_mean_and_drops_the_same_units_at_every_position():
+    x = jnp.ones((64, 7, 256))
+    y = np.asarray(dropout(x, jax.random.key(1), 0.25))
+    assert set(np.unique(y.round(5))) == {0.0, np.float32(1 / 0.75).round(5)}
+    assert y.mean() == pytest.approx(1.0, abs=0.01)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1], y.shape))
+
+
+def test_no_key_means_no_dropout():
+    x = jnp.ones((2, 3))
+    assert dropout(x, None, 0.5) is x
+
+
+def test_parameters_keep_their_logical_axes_without_a_mesh():
+    norm = RMSNorm(T5Config(vocab_size=128))
+    assert nnx.state(norm)["scale"].get_metadata()["logical_axes"] == ("embed",)

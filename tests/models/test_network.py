@@ -1,0 +1,249 @@
+"""One network, run in all its ways: the ways must agree with each other."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from clinical_t5x.interop import t5x_names
+from clinical_t5x.models.activations import activation_constraint
+from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
+from clinical_t5x.models.network import Transformer
+
+CONFIG = T5Config(
+    vocab_size=384,
+    emb_dim=32,
+    num_heads=2,
+    head_dim=16,
+    mlp_dim=64,
+    num_encoder_layers=2,
+    num_decoder_layers=3,
+    mlp_activations=("gelu", "linear"),
+)
+
+
+def model_of(**changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return EncoderDecoderModel(Transformer(config), None, None)
+
+
+def parameters(model):
+    return jax.jit(model.init_params)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def params():
+    return parameters(model_of())
+
+
+def restack(params, config):
+    """The same numbers in the layout of another configuration."""
+    return t5x_names.from_named(t5x_names.to_named(params, CONFIG), config)
+
+
+def loss_and_gradients(model, params, batch):
+    def loss(params):
+        return model.loss_fn(params, batch, jax.random.key(5))[0]
+
+    loss, gradients = jax.jit(jax.value_and_grad(loss))(params)
+    return loss, t5x_names.to_named(gradients, model.config)
+
+
+@pytest.fixture(scope="module")
+def unrolled(params, batches):
+    return loss_and_gradients(model_of(), params, batches(1, 2, 12, 8))
+
+
+def assert_close(found, expected, tolerance):
+    for name, array in expected.items():
+        difference = np.linalg.norm(np.float64(found[name]) - np.float64(array))
+        assert difference <= tolerance * np.linalg.norm(np.float64(array)), name
+
+
+SIZES = {  # T5X.md; the vocabulary padded to 32,128
+    ("1.0", "small"): (60_506_624, 512, 8, 64, 2048, 6),
+    ("1.0", "base"): (222_903_552, 768, 12, 64, 3072, 12),
+    ("1.0", "large"): (737_668_096, 1024, 16, 64, 4096, 24),
+    ("1.0", "3B"): (2_851_598_336, 1024, 32, 128, 16384, 24),
+    ("1.0", "11B"): (11_307_321_344, 1024, 128, 128, 65536, 24),
+    ("1.1", "small"): (76_961_152, 512, 6, 64, 1024, 8),
+    ("1.1", "base"): (247_577_856, 768, 12, 64, 2048, 12),
+    ("1.1", "large"): (783_150_080, 1024, 16, 64, 2816, 24),
+    ("1.1", "xl"): (2_849_757_184, 2048, 32, 64, 5120, 24),
+    ("1.1", "xxl"): (11_135_332_352, 4096, 64, 64, 10240, 24),
+}
+
+
+@pytest.mark.parametrize(("version", "size"), SIZES, ids=lambda part: part)
+def test_parameter_counts_of_the_published_sizes(version, size):
+    count, emb_dim, num_heads, head_dim, mlp_dim, layers = SIZES[version, size]
+    config = T5Config(
+        vocab_size=32128,
+        emb_dim=emb_dim,
+        num_heads=num_heads,
+        head_dim=head_dim,
+        mlp_dim=mlp_dim,
+        num_encoder_layers=layers,
+        num_decoder_layers=layers,
+        mlp_activations=("relu",) if version == "1.0" else ("gelu", "linear"),
+        logits_via_embedding=version == "1.0",
+        scan_layers=layers > 6,
+    )
+    arrays = jax.tree.leaves(EncoderDecoderModel(Transformer(config), None, None).abstract_params())
+    assert sum(array.size for array in arrays) == count
+    assert {array.dtype for array in arrays} == {jnp.dtype("float32")}
+
+
+def test_scanned_draws_the_same_numbers_as_unrolled(params):
+    scanned = model_of(scan_layers=True)
+    found = t5x_names.to_named(parameters(scanned), scanned.config)
+    for name, array in t5x_names.to_named(params, CONFIG).items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scan_layers": True},
+        {"remat_policy": "full"},
+        {"scan_layers": True, "remat_policy": "minimal"},
+    ],
+    ids=str,
+)
+def test_scan_and_remat_change_nothing(params, batches, unrolled, changes):
+    loss, gradients = unrolled
+    model = model_of(**changes)
+    found, found_gradients = loss_and_gradients(
+        model, restack(params, model.config), batches(1, 2, 12, 8)
+    )
+    assert float(found) == pytest.approx(float(loss), rel=1e-6)
+    assert_close(found_gradients, gradients, 2e-6)
+
+
+def test_dropout_depends_on_the_key_only(params, batches):
+    model, batch = model_of(), batches(1, 2, 12, 8)
+    loss = jax.jit(lambda key: model.loss_fn(params, batch, key)[0])
+    assert loss(jax.random.key(1)) == loss(jax.random.key(1))
+    assert loss(jax.random.key(1)) != loss(jax.random.key(2))
+
+
+def test_a_packed_row_scores_as_its_examples_do_alone(params, batches):
+    model, batch = model_of(), batches(2, 3, 10, 7)
+    alone = model.score_batch(params, batch)
+
+    def pack(name):
+        rows = [row[: np.count_nonzero(real)] for row, real in zip(batch[name], keep, strict=True)]
+        packed = np.concatenate(rows)
+        return np.pad(packed, (0, 4))[None], np.concatenate(
+            [np.full(len(row), i + 1) for i, row in enumerate(rows)] + [np.zeros(4, int)]
+        )[None]
+
+    keep = batch["encoder_input_tokens"] > 0
+    inputs, input_segments = pack("encoder_input_tokens")
+    keep = batch["decoder_target_tokens"] > 0
+    targets, target_segments = pack("decoder_target_tokens")
+    packed = {
+        "encoder_input_tokens": inputs,
+        "decoder_target_tokens": targets,
+        "decoder_input_tokens": pack("decoder_input_tokens")[0],
+        "encoder_segment_ids": input_segments,
+        "decoder_segment_ids": target_segments,
+    }
+    _, aux = model.score_batch(params, packed, return_intermediates=True)
+    by_segment = [np.sum(aux["token_scores"][target_segments == i + 1]) for i in range(3)]
+    np.testing.assert_allclose(by_segment, alone, rtol=1e-5)
+
+
+def test_segments_of_one_side_only_are_refused(params, batches):
+    batch = batches(2, 1, 10, 7)
+    batch["encoder_segment_ids"] = np.ones_like(batch["encoder_input_tokens"])
+    with pytest.raises(ValueError, match="segment ids"):
+        model_of().score_batch(params, batch)
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])
+def test_cached_decoding_equals_the_whole_pass(params, batches, scan):
+    model = model_of(scan_layers=scan)
+    params = restack(params, model.config)
+    batch = batches(3, 2, 12, 6)
+    expected = jax.jit(model.logits)(params, batch)
+    network = model.bind(params)
+    cache = network.init_cache(batch["encoder_input_tokens"], num_decodes=1, max_length=6)
+    step = jax.jit(lambda tokens, cache: network.decode_step(tokens, cache))
+    for position in range(6):
+        logits, cache = step(batch["decoder_input_tokens"][:, position, None], cache)
+        np.testing.assert_allclose(logits[:, 0], expected[:, position], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])
+def test_reordered_beams_go_on_from_their_sources(params, batches, scan):
+    model = model_of(scan_layers=scan)
+    network = model.bind(restack(params, model.config))
+    inputs = batches(3, 2, 12, 6)["encoder_input_tokens"]
+    cache = network.init_cache(inputs, num_decodes=2, max_length=4)
+    _, cache = network.decode_step(jnp.asarray([[7, 8], [9, 10]]), cache)
+    last = jnp.asarray([[5, 6], [5, 6]])
+    straight, _ = network.decode_step(last, cache)
+    swapped, _ = network.decode_step(
+        last[:, ::-1], cache.gather_beams(jnp.asarray([[1, 0], [1, 0]]))
+    )
+    np.testing.assert_allclose(swapped[:, ::-1], straight, rtol=1e-5, atol=1e-5)
+
+
+def test_beams_share_the_encoded_keys_and_values(params, batches):
+    network = model_of().bind(params)
+    inputs = batches(3, 2, 12, 6)["encoder_input_tokens"]
+    cache = network.init_cache(inputs, num_decodes=4, max_length=6)
+    assert {array.shape for array in jax.tree.leaves(cache.encoded)} == {(2, 2, 12, 16)}
+    assert {array.shape for array in jax.tree.leaves(cache.decoded)} == {(2, 4, 2, 6, 16)}
+
+
+def test_bfloat16_stays_close_to_float32(params, batches):
+    """Bounds: 2 % of the logits' norm, 1 % of each sequence's score; logits are float32."""
+    batch = batches(1, 4, 12, 8)
+    exact, half = model_of(), model_of(dtype="bfloat16")
+    logits, half_logits = (jax.jit(m.logits)(params, batch) for m in (exact, half))
+    assert half_logits.dtype == jnp.float32
+    assert np.linalg.norm(half_logits - logits) < 0.02 * np.linalg.norm(logits)
+    np.testing.assert_allclose(
+        half.score_batch(params, batch), exact.score_batch(params, batch), rtol=0.01
+    )
+
+
+def test_initial_numbers_have_t5x_scales():
+    config = T5Config(vocab_size=1024, emb_dim=256, num_encoder_layers=1, num_decoder_layers=1)
+    model = EncoderDecoderModel(Transformer(config), None, None)
+    named = t5x_names.to_named(parameters(model), config)
+    expected = {
+        "token_embedder/embedding": 1.0,
+        "encoder/layers_0/attention/query/kernel": 1 / 16 / 8,  # fan_in and sqrt(head_dim)
+        "encoder/layers_0/attention/key/kernel": 1 / 16,
+        "decoder/layers_0/encoder_decoder_attention/out/kernel": 1 / np.sqrt(512),
+        "decoder/layers_0/mlp/wi/kernel": 1 / 16,
+        "decoder/layers_0/mlp/wo/kernel": 1 / np.sqrt(2048),
+        "decoder/logits_dense/kernel": 1 / 16,
+        "encoder/relpos_bias/rel_embedding": 1 / np.sqrt((8 + 32) / 2),
+    }
+    for name, scale in expected.items():
+        tolerance = 0.15 if "relpos" in name else 0.02
+        assert float(jnp.std(named[name])) == pytest.approx(scale, rel=tolerance), name
+    np.testing.assert_array_equal(named["encoder/encoder_norm/scale"], 1.0)
+    # The truncated normal is cut at two standard deviations of the normal underneath.
+    assert float(jnp.abs(named["decoder/layers_0/mlp/wi/kernel"]).max()) < 2.3 / 16
+    assert float(jnp.abs(named["encoder/layers_0/attention/key/kernel"]).max()) > 3.0 / 16
+
+
+def test_a_partitioner_sees_the_activations(params, batches):
+    seen = set()
+
+    def constraint(x, logical_axes):
+        assert x.ndim == len(logical_axes)
+        seen.add(logical_axes)
+        return x
+
+    with activation_constraint(constraint):
+        jax.eval_shape(model_of().logits, params, batches(1, 2, 12, 8))
+    assert seen == {("batch", "length", "embed"), ("batch", "length", "vocab")}
