@@ -1,0 +1,1 @@
+"""From results to what people read: terminal table, HTML page, Markdown, CSV."""

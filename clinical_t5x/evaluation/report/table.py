@@ -1,0 +1,224 @@
+"""The main table as data: which systems are rows, which metrics are columns, and the differences.
+
+Rows are systems (an initialisation of a model), a cell is the mean over its training seeds with an
+interval by unit. Nothing here formats: see `text.py` and `page.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from clinical_t5x.console import UserError
+from clinical_t5x.evaluation import statistics
+from clinical_t5x.evaluation.metrics import FAMILIES
+from clinical_t5x.evaluation.results import Evaluation, Result, aligned_sums, check_comparable
+
+_TITLES = {"majority": "Majority / empty", "scratch": "From scratch", "pretrained": "Pre-trained"}
+_ORDER = tuple(_TITLES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One metric of one metric family, and its heading."""
+
+    family: str
+    metric: str
+    task: str
+    heading: str
+
+
+COLUMNS = (
+    Column("mednli", "accuracy", "MedNLI", "accuracy"),
+    Column("radqa", "exact_match", "RadQA", "exact match"),
+    Column("radqa", "f1", "RadQA", "F1"),
+    Column("clip", "micro_f1", "CLIP", "micro F1"),
+    Column("clip", "macro_f1", "CLIP", "macro F1"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A number with its interval; `by_seed` holds the value of each training seed."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+    by_seed: tuple[float, ...]
+    n: int
+    n_units: int
+    unit: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One system: its cells by column, and the evaluations (one for each seed) by family."""
+
+    initialisation: str
+    model: str
+    cells: dict[Column, Cell]
+    evaluations: dict[str, tuple[Evaluation, ...]]
+
+    @property
+    def title(self) -> str:
+        """What a reader calls the row."""
+        return _TITLES.get(self.initialisation, self.initialisation)
+
+
+@dataclasses.dataclass(frozen=True)
+class DifferenceLine:
+    """A paired difference between two rows on one metric; `p_holm` is corrected over the table."""
+
+    column: Column
+    first: str
+    second: str
+    model: str
+    difference: statistics.Difference
+    p_holm: float
+    seeds: tuple[int, int]
+    n_units: int
+    unit: str
+
+
+def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
+    """The rows of the table: floors first, then from scratch, then pre-trained, then others.
+
+    Raises:
+      UserError: when results were not measured on the same examples, or two runs claim to be the
+        same system with the same seed.
+    """
+    check_comparable(evaluations)
+    grouped: dict[tuple[str, str], dict[str, list[Evaluation]]] = {}
+    for evaluation in evaluations:
+        first = evaluation.results[0]
+        model = "" if first.initialisation == "majority" else first.model
+        for family in evaluation.sums:
+            if family in FAMILIES:
+                row = grouped.setdefault((first.initialisation, model), {})
+                row.setdefault(family, []).append(evaluation)
+    keys = sorted(grouped, key=lambda key: (_rank(key[0]), key))
+    return [_row(*key, grouped[key]) for key in keys]
+
+
+def _rank(initialisation: str) -> int:
+    return _ORDER.index(initialisation) if initialisation in _ORDER else len(_ORDER)
+
+
+def _row(initialisation: str, model: str, by_family: dict[str, list[Evaluation]]) -> Row:
+    ordered = {family: _by_seed(found) for family, found in by_family.items()}
+    cells = {}
+    for family, found in ordered.items():
+        intervals = _intervals(found, family)
+        for column in COLUMNS:
+            if column.family == family:
+                cells[column] = _cell(found, column, intervals[column.metric])
+    return Row(initialisation, model, cells, ordered)
+
+
+def _by_seed(evaluations: list[Evaluation]) -> tuple[Evaluation, ...]:
+    """One evaluation for each seed, in order; two of the same seed are a mistake."""
+    seeds: dict[int | None, Evaluation] = {}
+    for evaluation in evaluations:
+        first = evaluation.results[0]
+        other = seeds.setdefault(first.seed, evaluation)
+        if other is not evaluation:
+            raise UserError(
+                f"{evaluation.place} and {other.place} both claim to be {first.model}"
+                f" ({first.initialisation}, seed {first.seed}) on {first.task}; leave one out of"
+                " --runs, or train with different seeds"
+            )
+    return tuple(
+        seeds[seed] for seed in sorted(seeds, key=lambda seed: -1 if seed is None else seed)
+    )
+
+
+def _stacked(evaluations: Sequence[Evaluation], family: str) -> np.ndarray:
+    """Unit sums of several seeds in the order of the first one's units: [S, U, K]."""
+    return np.stack([aligned_sums(evaluations[0], other, family)[1] for other in evaluations])
+
+
+def _intervals(found: Sequence[Evaluation], family: str) -> dict[str, statistics.Interval]:
+    if len(found) > 1:
+        return statistics.bootstrap_intervals(_stacked(found, family), FAMILIES[family].reduce)
+    return {
+        result.metric: statistics.Interval(
+            result.low, result.high, result.level, result.method, result.n_units
+        )
+        for result in found[0].results
+        if result.low is not None and result.high is not None
+    }
+
+
+def _cell(found: Sequence[Evaluation], column: Column, interval: statistics.Interval) -> Cell:
+    results: list[Result] = [evaluation.result(column.metric) for evaluation in found]
+    values = tuple(result.value for result in results)
+    first = results[0]
+    return Cell(
+        value=float(np.mean(values)),
+        low=interval.low,
+        high=interval.high,
+        method=interval.method,
+        by_seed=values,
+        n=first.n,
+        n_units=first.n_units,
+        unit=first.unit,
+    )
+
+
+def paired_differences(
+    rows: Sequence[Row], *, first: str = "pretrained", second: str = "scratch"
+) -> list[DifferenceLine]:
+    """Differences `first` minus `second` for each model that has both, on every column."""
+    by_key = {(row.initialisation, row.model): row for row in rows}
+    found = []
+    for row in rows:
+        other = by_key.get((second, row.model))
+        if row.initialisation != first or other is None:
+            continue
+        for family in row.evaluations:
+            if family in other.evaluations:
+                found += _family_differences(row, other, family)
+    order = {column: k for k, column in enumerate(COLUMNS)}
+    found.sort(key=lambda line: (line.model, order[line.column]))
+    corrected = holm([line.difference.p_value for line in found])
+    return [dataclasses.replace(line, p_holm=p) for line, p in zip(found, corrected, strict=True)]
+
+
+def _family_differences(row: Row, other: Row, family: str) -> list[DifferenceLine]:
+    mine, theirs = row.evaluations[family], other.evaluations[family]
+    reference = mine[0]
+    stacks = [
+        np.stack([aligned_sums(reference, evaluation, family)[1] for evaluation in side])
+        for side in (mine, theirs)
+    ]
+    differences = statistics.paired_bootstrap(*stacks, FAMILIES[family].reduce)
+    result = reference.results[0]
+    return [
+        DifferenceLine(
+            column=column,
+            first=row.title,
+            second=other.title,
+            model=row.model,
+            difference=differences[column.metric],
+            p_holm=1.0,
+            seeds=(len(mine), len(theirs)),
+            n_units=result.n_units,
+            unit=result.unit,
+        )
+        for column in COLUMNS
+        if column.family == family and column.metric in differences
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p-values that control the family-wise error rate."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected.tolist()
