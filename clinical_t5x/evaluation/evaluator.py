@@ -250,6 +250,7 @@ class Evaluator:
                 field.name: getattr(provenance, field.name)
                 for field in dataclasses.fields(provenance)
             },
+            "synthetic": provenance.synthetic or getattr(self.examples, "synthetic", False),
             "task": task.name,
             "task_version": self.examples.task_version,
             "split": self.split,

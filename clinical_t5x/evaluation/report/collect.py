@@ -81,11 +81,13 @@ class ReportData:
 
     @property
     def synthetic(self) -> str:
-        """'all', 'some' or 'none' of the results are from synthetic data."""
-        flags = {evaluation.results[0].synthetic for evaluation in self.evaluations}
-        if flags == {True}:
+        """'all', 'some' or 'none' of what is shown is from synthetic data."""
+        flags = [evaluation.results[0].synthetic for evaluation in self.evaluations]
+        if self.corpus is not None:
+            flags.append(bool(self.corpus.get("synthetic")))
+        if all(flags):
             return "all"
-        return "some" if True in flags else "none"
+        return "some" if any(flags) else "none"
 
 
 def collect(
