@@ -126,7 +126,7 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
 
     Args:
       hf_config: the JSON object.
-      **overrides: fields of `T5Config` that Hugging Face has no word for, as `scan_layers`.
+      **overrides: fields of `T5Config` to set otherwise, as `scan_layers` or `dtype`.
 
     Raises:
       ValueError: for an activation, a number of buckets, or an epsilon that T5 does not have.
@@ -146,16 +146,16 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
     # or have a matrix of their own (1.1); its newer ones always tie on paper and say it with the
     # other.
     tied = hf_config.get("scale_decoder_outputs", hf_config.get("tie_word_embeddings", True))
-    return T5Config(
-        vocab_size=hf_config["vocab_size"],
-        emb_dim=hf_config["d_model"],
-        num_heads=hf_config["num_heads"],
-        head_dim=hf_config["d_kv"],
-        mlp_dim=hf_config["d_ff"],
-        num_encoder_layers=hf_config["num_layers"],
-        num_decoder_layers=hf_config.get("num_decoder_layers") or hf_config["num_layers"],
-        mlp_activations=_MLP_ACTIVATIONS[feed_forward],
-        dropout_rate=hf_config.get("dropout_rate", 0.1),
-        logits_via_embedding=tied,
-        **overrides,
-    )
+    fields = {
+        "vocab_size": hf_config["vocab_size"],
+        "emb_dim": hf_config["d_model"],
+        "num_heads": hf_config["num_heads"],
+        "head_dim": hf_config["d_kv"],
+        "mlp_dim": hf_config["d_ff"],
+        "num_encoder_layers": hf_config["num_layers"],
+        "num_decoder_layers": hf_config.get("num_decoder_layers") or hf_config["num_layers"],
+        "mlp_activations": _MLP_ACTIVATIONS[feed_forward],
+        "dropout_rate": hf_config.get("dropout_rate", 0.1),
+        "logits_via_embedding": tied,
+    }
+    return T5Config(**fields | overrides)

@@ -114,8 +114,8 @@ class Attention(nnx.Module):
         q_BGHF = self.heads(self.query(x_BGD))
         logits_BHGK = self._logits("bghf,bhkf->bhgk", q_BGHF, keys_BHKF)
         weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK, mask_BK[:, None, None])
-        mixed_BGHF = jnp.einsum("bhgk,bhkf->bghf", weights_BHGK, values_BHKF)
-        return self._project_out(mixed_BGHF, totals_BHG.swapaxes(1, 2))
+        mixed_BHGF = jnp.einsum("bhgk,bhkf->bhgf", weights_BHGK, values_BHKF)
+        return self._project_out(mixed_BHGF.swapaxes(1, 2), totals_BHG.swapaxes(1, 2))
 
     def _logits(self, equation: str, queries, keys) -> jax.Array:
         if self.config.float32_attention_logits:
