@@ -7,9 +7,16 @@ fitted on the very tokens it codes, so it is the lowest loss that any unigram mo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from etils import epath
+
+from clinical_t5x.storage import write_json_atomically
+
+ENTROPY_FILE = "unigram_entropy.json"
 
 
 def count_content_tokens(
@@ -56,3 +63,33 @@ def held_out_unigram_entropy(
 
     counts = count_content_tokens(targets(), vocab_size=vocab_size, left_out=(0, *left_out))
     return unigram_entropy(counts), int(counts.sum())
+
+
+def record_unigram_entropy(
+    run_directory: str | os.PathLike,
+    batches: Iterable[dict[str, np.ndarray]],
+    *,
+    vocabulary: Any,
+    split: str,
+) -> float:
+    """Write the unigram entropy of a run's held-out targets where the report looks for it.
+
+    Args:
+      run_directory: MODEL_DIR of the pre-training run.
+      batches: the very batches that its held-out loss is computed on.
+      vocabulary: of the targets; the last `extra_ids` ids are its sentinels.
+      split: as in metrics.jsonl, such as "eval/mimic_pretrain_v1".
+
+    Returns:
+      The entropy, nats per content token.
+    """
+    size = vocabulary.vocab_size
+    sentinels = range(size - (vocabulary.extra_ids or 0), size)
+    entropy, tokens = held_out_unigram_entropy(
+        batches, vocab_size=size, left_out=[vocabulary.eos_id, *sentinels]
+    )
+    write_json_atomically(
+        epath.Path(run_directory) / ENTROPY_FILE,
+        {"unigram_entropy": entropy, "content_tokens": tokens, "split": split},
+    )
+    return entropy

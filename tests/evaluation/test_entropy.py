@@ -1,11 +1,15 @@
 """Unigram entropy of the content tokens of held-out targets."""
 
+import json
+import types
+
 import numpy as np
 import pytest
 
 from clinical_t5x.evaluation.entropy import (
     count_content_tokens,
     held_out_unigram_entropy,
+    record_unigram_entropy,
     unigram_entropy,
 )
 
@@ -34,3 +38,14 @@ def test_it_is_the_lowest_loss_of_any_unigram_model():
     model = rng.dirichlet(np.ones(40))
     loss = -(counts * np.log(model)).sum() / counts.sum()
     assert unigram_entropy(counts) < loss
+
+
+def test_record_is_written_beside_the_metrics(tmp_path):
+    vocabulary = types.SimpleNamespace(vocab_size=10, extra_ids=2, eos_id=1)
+    batches = [{"decoder_target_tokens": np.array([[9, 3, 3, 8, 4, 1, 0]])}]
+    entropy = record_unigram_entropy(tmp_path, batches, vocabulary=vocabulary, split="eval/notes")
+    assert json.loads((tmp_path / "unigram_entropy.json").read_text()) == {
+        "unigram_entropy": entropy,
+        "content_tokens": 3,
+        "split": "eval/notes",
+    }

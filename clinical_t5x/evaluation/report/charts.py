@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
-from clinical_t5x.evaluation.report.table import COLUMNS, Row
+from clinical_t5x.evaluation.report.table import COLUMNS, Row, title_of
 
 # By initialisation: colour, mark, line style.
 _STYLES = {
@@ -103,7 +103,9 @@ def difference_chart(data: ReportData) -> str:
         axes.set_yticks(range(len(lines)), names)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         reach = max(abs(bound) for bound in axes.get_xlim())
-        axes.set_xlim(-reach, reach)
+        low, high = axes.get_xlim()
+        # 0 always lies well inside, so that its side is seen at once.
+        axes.set_xlim(min(low, -0.25 * reach), max(high, 0.25 * reach))
         axes.set_xlabel(f"percentage points; right of 0: {lines[0].first.lower()} is better")
         axes.grid(axis="y", visible=False)
         return figure.svg()
@@ -150,14 +152,14 @@ def loss_metric(curve: Curve) -> str:
 
 def finetuning_chart(curves_by_task: dict[str, Sequence[Curve]]) -> str:
     """A panel for each task: held-out loss over steps, a line for each run."""
-    with _Figure("finetune", height=2.6) as figure:
+    with _Figure("finetune", height=2.9) as figure:
         panels = figure.figure.subplots(1, len(curves_by_task), squeeze=False)[0]
         for axes, (task, curves) in zip(panels, curves_by_task.items(), strict=True):
-            axes.set_title(task)
+            axes.set_title(_task_title(task))
             named: set[str] = set()
             for k, curve in enumerate(curves):
                 colour, mark, style = _STYLES.get(curve.initialisation, _OTHERS[k % len(_OTHERS)])
-                label = curve.initialisation or curve.run
+                label = title_of(curve.initialisation) or curve.run
                 series = curve.series(f"eval/{task}", "loss")
                 shown = None if label in named else label
                 _line(axes, series, shown, colour, style, mark=mark)
@@ -165,7 +167,7 @@ def finetuning_chart(curves_by_task: dict[str, Sequence[Curve]]) -> str:
             axes.set_xlim(left=0)
             axes.set_ylim(bottom=0)
             axes.set_xlabel("step")
-        panels[0].set_ylabel("held-out loss, nats per target token")
+        panels[0].set_ylabel("held-out loss\n(nats per target token)")
         figure.legend_above(panels[0], 4)
         return figure.svg()
 
@@ -180,7 +182,18 @@ def finetuning_curves(data: ReportData) -> dict[str, list[Curve]]:
     order = {"scratch": 0, "pretrained": 1}
     for curves in by_task.values():
         curves.sort(key=lambda curve: (order.get(curve.initialisation, 2), curve.run))
-    return by_task
+    families = list(dict.fromkeys(column.family for column in COLUMNS))
+    rank = {family: k for k, family in enumerate(families)}
+    return dict(sorted(by_task.items(), key=lambda item: (rank.get(_family(item[0]), 9), item[0])))
+
+
+def _family(task: str) -> str:
+    """The benchmark that a task's name begins with, or empty."""
+    return next((c.family for c in COLUMNS if task.startswith(c.family)), "")
+
+
+def _task_title(task: str) -> str:
+    return next((c.task for c in COLUMNS if c.family == _family(task)), task)
 
 
 def _line(

@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.evaluation.entropy import ENTROPY_FILE
 from clinical_t5x.evaluation.report.table import (
     DifferenceLine,
     Row,
@@ -26,7 +27,6 @@ from clinical_t5x.evaluation.results import (
 from clinical_t5x.storage import read_json
 
 METRICS_FILE = "metrics.jsonl"
-ENTROPY_FILE = "unigram_entropy.json"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import clinical_t5x
 from clinical_t5x.evaluation.report import charts
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
 from clinical_t5x.evaluation.report.style import CSS
-from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row
+from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
     interval,
     p_value,
@@ -85,7 +85,7 @@ def _scores(data: ReportData) -> str:
     rows = "\n".join(_score_row(row) for row in data.rows)
     return f"""<section aria-labelledby="scores">
 <h2 id="scores">Scores</h2>
-<div class="scroll"><table>
+<div class="scroll"><table class="wide">
 <caption>Per cent, with 95&nbsp;% intervals below. Higher is better everywhere.</caption>
 <thead>
 <tr><td rowspan="2"></td>{first}</tr>
@@ -213,7 +213,7 @@ def _finetuning(data: ReportData) -> str:
     parts = []
     for task, curves in by_task.items():
         ends = [
-            f"{curve.initialisation or curve.run} {series[-1][1]:.3f}"
+            f"{title_of(curve.initialisation) or curve.run} {series[-1][1]:.3f}"
             for curve in curves
             if (series := curve.series(f"eval/{task}", "loss"))
         ]
@@ -288,7 +288,15 @@ def _table(
 
 
 def _details(data: ReportData) -> str:
-    blocks = "\n".join(_evaluation_details(evaluation) for evaluation in data.evaluations)
+    tasks = [column.family for column in COLUMNS]
+    order = sorted(
+        data.evaluations,
+        key=lambda e: (
+            min((tasks.index(family) for family in e.sums if family in tasks), default=len(tasks)),
+            rank_of(e.results[0].initialisation),
+        ),
+    )
+    blocks = "\n".join(_evaluation_details(evaluation) for evaluation in order)
     return (
         '<section aria-labelledby="details">\n<h2 id="details">Every metric</h2>\n'
         f"{blocks}\n</section>"
@@ -307,7 +315,7 @@ def _evaluation_details(evaluation: Evaluation) -> str:
     ]
     step = "" if first.checkpoint_step is None else f", step {first.checkpoint_step:,}"
     seed = "" if first.seed is None else f", seed {first.seed}"
-    title = f"{first.task}: {first.initialisation}, {first.model}{seed}{step}"
+    title = f"{first.task}: {title_of(first.initialisation)}, {first.model}{seed}{step}"
     facts = [
         f"task version {first.task_version}",
         f"{first.n:,} examples in {first.n_units:,} {plural(first.unit)}",
@@ -330,20 +338,25 @@ def _method(data: ReportData) -> str:
         f"{_e(_seeds(row))}.</li>"
         for row in data.rows
     )
-    methods = sorted({cell.method for row in data.rows for cell in row.cells.values()})
+    found = {cell.method for row in data.rows for cell in row.cells.values()}
+    methods = sorted({"bca": "BCa"}.get(method, method) for method in found)
+    resamples = sorted({evaluation.results[0].resamples for evaluation in data.evaluations})
+    drawn = " and ".join(f"{number:,}" for number in resamples)
     command = f"<p>This report:</p><pre>{_e(data.command)}</pre>" if data.command else ""
     return f"""<section aria-labelledby="method">
 <h2 id="method">How this was measured</h2>
 <ul>
 {systems}
-<li>Intervals: bootstrap ({_e(" and ".join(methods))}, {RESAMPLES:,} resamples) of whole units,
+<li>Intervals: bootstrap ({_e(" and ".join(methods))}, {_e(drawn)} resamples) of whole units,
 because examples of one unit are not independent. They speak of other examples, not of other
 training seeds.</li>
-<li>Differences: paired bootstrap on the same units, percentile intervals, two-sided p-values of the
-centred bootstrap, and Holm's correction over all differences of this report.</li>
+<li>Differences: paired bootstrap ({RESAMPLES:,} resamples) on the same units, percentile
+intervals, two-sided p-values of the centred bootstrap, and Holm's correction over all differences
+of this report.</li>
 <li>MedNLI: accuracy of the decoded word. RadQA: exact match and token F1 as in SQuAD v2, best of
 all gold answers, no threshold. CLIP: micro and macro F1 over seven labels.</li>
-<li>The decoding limit is the longest target of the split, so no correct answer is cut off.</li>
+<li>Decoding may go on to the length of the longest target of the split. How many answers reached
+that limit, and how many inputs or targets were cut, is said with every evaluation above.</li>
 </ul>
 {command}
 </section>"""

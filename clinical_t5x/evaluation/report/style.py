@@ -21,8 +21,11 @@ th, td { padding: .45rem .9rem .45rem 0; text-align: right; vertical-align: base
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 500; }
 thead th { border-bottom: 1px solid #888; }
-thead tr:first-child th[colspan] { border-bottom: 0; padding-bottom: 0; }
-th:first-child, td:first-child { text-align: left; }
+thead th[colspan], thead td { border-bottom: 0; padding-bottom: 0; }
+thead td { border-bottom: 1px solid #888; }
+thead th[colspan]:not([colspan="1"]) { text-align: center; padding-left: 2.2rem; }
+tr:first-child th:first-child, tbody th, td:first-child { text-align: left; }
+table.wide { width: 100%; }
 td.text, th.text { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .number { font-size: 1.05rem; }
 .interval, .detail { display: block; color: var(--soft); font-size: .82rem; font-weight: 400; }

@@ -65,7 +65,7 @@ class Row:
     @property
     def title(self) -> str:
         """What a reader calls the row."""
-        return _TITLES.get(self.initialisation, self.initialisation)
+        return title_of(self.initialisation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +81,16 @@ class DifferenceLine:
     seeds: tuple[int, int]
     n_units: int
     unit: str
+
+
+def title_of(initialisation: str) -> str:
+    """What a reader calls systems of this initialisation."""
+    return _TITLES.get(initialisation, initialisation)
+
+
+def rank_of(initialisation: str) -> int:
+    """Where systems of this initialisation stand in a table."""
+    return _ORDER.index(initialisation) if initialisation in _ORDER else len(_ORDER)
 
 
 def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
@@ -99,12 +109,8 @@ def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
             if family in FAMILIES:
                 row = grouped.setdefault((first.initialisation, model), {})
                 row.setdefault(family, []).append(evaluation)
-    keys = sorted(grouped, key=lambda key: (_rank(key[0]), key))
+    keys = sorted(grouped, key=lambda key: (rank_of(key[0]), key))
     return [_row(*key, grouped[key]) for key in keys]
-
-
-def _rank(initialisation: str) -> int:
-    return _ORDER.index(initialisation) if initialisation in _ORDER else len(_ORDER)
 
 
 def _row(initialisation: str, model: str, by_family: dict[str, list[Evaluation]]) -> Row:
