@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
@@ -16,9 +17,12 @@ from clinical_t5x.training.loop import Evaluation, Loop, Schedule
 from clinical_t5x.training.metric_log import MetricLog
 from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.trainer import Trainer
-from clinical_t5x.training.validation import held_out_loss
+from clinical_t5x.training.validation import decoded_evaluation, held_out_loss
 
 _log = logging.getLogger(__name__)
+
+# What a checkpoint says about how its run began.
+_LINEAGE = ("first_step", "initialisation", "parameters_from")
 
 
 @dataclasses.dataclass
@@ -71,10 +75,11 @@ class ReadyRun:
             self.evaluations,
             self.request.actions,
         )
-        reason = loop.run()
-        if self.store is not None:
-            self.store.close()
-        return reason
+        try:
+            return loop.run()
+        finally:  # whatever ended the run, a checkpoint that was begun is finished
+            if self.store is not None:
+                self.store.close()
 
 
 def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
@@ -82,7 +87,7 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
 
     Args:
       request: What `train` was asked for.
-      batches: Opened data: 'train', and 'eval' where a held-out loss is wanted.
+      batches: Opened data: 'train', and 'eval' and 'infer' where such evaluations are wanted.
     """
     runtime.keep_compiled_programs()
     data = batches["train"]
@@ -99,10 +104,9 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
         store = checkpoints.CheckpointStore(
             request.model_dir, keep=request.save.keep, dtype=request.save.dtype
         )
-    trainer, origin, first_step = _begin_state(request, store, position)
-    position |= {"first_step": first_step}
+    trainer, origin, lineage = _begin_state(request, store, position)
+    first_step = lineage["first_step"]
     schedule = _schedule(request, first_step, int(trainer.train_state.step))
-
     size = request.train_data.batch_size
     rows = partitioner.local_rows(size)
 
@@ -110,24 +114,30 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
         # a fine-tuning run that begins at step 1,000,000 takes its first batch then
         return partitioner.place_batch(data.batch(step - first_step, rows), size)
 
-    evaluations = _evaluations(request, batches)
+    position |= lineage
+    evaluations = _evaluations(request, batches, lineage)
     return ReadyRun(request, trainer, schedule, store, position, make_batch, evaluations, origin)
 
 
-def _evaluations(request: TrainRequest, batches: Mapping[str, Any]) -> list[Evaluation]:
+def _evaluations(
+    request: TrainRequest, batches: Mapping[str, Any], lineage: Mapping[str, Any]
+) -> list[Evaluation]:
     """What is done at every evaluation."""
     found: list[Evaluation] = []
-    if "eval" in batches:
+    if request.eval_data is not None:
         task, size = request.eval_data.mixture_or_task_name, request.eval_data.batch_size
         request.partitioner.check_batch_size(size)
         found.append(held_out_loss(batches["eval"], task, size, request.eval_steps))
+    if request.infer_data is not None:
+        provenance = {"initialisation": lineage["initialisation"], "seed": request.seed}
+        found.append(decoded_evaluation(batches["infer"], request, provenance))
     return found
 
 
 def _begin_state(
     request: TrainRequest, store: checkpoints.CheckpointStore | None, position: Mapping[str, Any]
-) -> tuple[Trainer, str, int]:
-    """The trainer with its state, where that came from, and the run's first step.
+) -> tuple[Trainer, str, dict[str, Any]]:
+    """The trainer with its state, where that came from in words, and what is saved about it.
 
     1. MODEL_DIR's newest whole checkpoint: this very run, interrupted.
     2. RestoreCheckpointConfig.path: another run's parameters.
@@ -140,18 +150,19 @@ def _begin_state(
         found = resumable.restore_latest(trainer.abstract_state, position)
         if found is not None:
             trainer.train_state, saved = found
-            return trainer, f"resumed at step {saved['step']:,}", first_step
+            lineage = {name: saved.get(name) for name in _LINEAGE}
+            return trainer, f"resumed at step {saved['step']:,}", lineage
     given = _initial_checkpoint(request)
     if given is not None:
-        params, step = checkpoints.restore_params(
-            given, request.model, request.partitioner, mode="specific"
-        )
+        params, step = checkpoints.restore_params(given, request.model, request.partitioner)
         trainer = _trainer(request, step)
         trainer.state_from_params(params, step)
-        return trainer, f"from the parameters of {given}", step
+        lineage = dict(zip(_LINEAGE, (step, "pretrained", str(given)), strict=True))
+        return trainer, f"from the parameters of {given}", lineage
     trainer = _trainer(request, 0)
     trainer.init_state(runtime.random_key(request.seed, runtime.INIT_STREAM))
-    return trainer, f"from random parameters (seed {request.seed})", 0
+    lineage = dict(zip(_LINEAGE, (0, "scratch", None), strict=True))
+    return trainer, f"from random parameters (seed {request.seed})", lineage
 
 
 def _first_step_of(store: checkpoints.CheckpointStore) -> int | None:
@@ -164,17 +175,20 @@ def _first_step_of(store: checkpoints.CheckpointStore) -> int | None:
     return None
 
 
-def _initial_checkpoint(request: TrainRequest) -> Any:
-    """The checkpoint that RestoreCheckpointConfig names, or None."""
-    if request.restore is None or not request.restore.paths:
+def _initial_checkpoint(request: TrainRequest) -> str | None:
+    """The MODEL_DIR or checkpoint that RestoreCheckpointConfig names, or None."""
+    restore = request.restore
+    if restore is None or not restore.paths:
         return None
     try:
-        found = checkpoints.checkpoint_paths(request.restore.paths, request.restore.mode)
-        if found:
-            return found[-1]
-        raise console.UserError(f"{request.restore.paths[0]} holds no checkpoint")
+        for path in restore.paths[:-1]:
+            with contextlib.suppress(console.UserError):
+                checkpoints.checkpoint_paths([path], restore.mode)
+                return path
+        checkpoints.checkpoint_paths(restore.paths[-1:], restore.mode)
+        return restore.paths[-1]
     except console.UserError as error:
-        if not request.restore.fallback_to_scratch:
+        if not restore.fallback_to_scratch:
             raise
         _log.warning("%s; beginning from random parameters", error)
         return None

@@ -21,6 +21,7 @@ from etils import epath
 from clinical_t5x.console import UserError
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.training import state as states
+from clinical_t5x.training.config import RestoreCheckpointConfig
 
 _log = logging.getLogger(__name__)
 
@@ -159,10 +160,10 @@ class CheckpointStore:
         self, path: epath.Path, abstract: states.TrainState, found: Mapping[str, Any]
     ) -> states.TrainState:
         sums = found["checksums"]
+        params = _read_tree(path, "params", abstract.params, sums["params"])
         optimizer = _read_tree(
             path, "optimizer", {"opt_state": abstract.opt_state}, sums["optimizer"]
         )
-        params = _read_tree(path, "params", abstract.params, sums["params"])
         step = jax.device_put(jnp.asarray(found["step"], jnp.int32), abstract.step.sharding)
         return states.TrainState(step, params, optimizer["opt_state"])
 
@@ -180,10 +181,9 @@ def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
     """The checkpoint directories that a RestoreCheckpointConfig's paths and mode mean.
 
     A path may always be a checkpoint itself; with mode 'latest' or 'all' it may be a MODEL_DIR.
-    An empty list means that a MODEL_DIR holds no checkpoint.
 
     Raises:
-      UserError: when a path does not exist or is no checkpoint.
+      UserError: when a path does not exist, is no checkpoint, or holds none.
     """
     found = []
     for given in paths:
@@ -197,9 +197,25 @@ def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
         if mode == "specific":
             inside = f"; it holds {_PREFIX}_{steps[-1]}: name that one" if steps else ""
             raise UserError(f"{given} is not a checkpoint directory{inside}")
+        if not steps:
+            raise UserError(f"{given} holds no checkpoint; give a MODEL_DIR that was trained")
         chosen = steps if mode == "all" else steps[-1:]
         found += [path / f"{_PREFIX}_{step}" for step in chosen]
     return found
+
+
+def paths_to_restore(config: RestoreCheckpointConfig) -> list[str]:
+    """What eval and infer restore one after the other.
+
+    With mode 'latest' a MODEL_DIR stays one, so that its newest whole checkpoint can be taken.
+
+    Raises:
+      UserError: when no checkpoint is named, or one does not exist.
+    """
+    if not config.paths:
+        raise UserError("CHECKPOINT_PATH is empty: name a MODEL_DIR or a checkpoint in it")
+    found = checkpoint_paths(config.paths, config.mode)
+    return config.paths if config.mode == "latest" else [str(path) for path in found]
 
 
 def restore_params(
@@ -222,33 +238,36 @@ def restore_params(
     Raises:
       UserError: when there is no checkpoint, it cannot be read, or belongs to another model.
     """
-    directories = [epath.Path(path).expanduser()]
-    if mode == "latest" and not (directories[0] / "params").exists():
-        directory = directories[0]
-        directories = [
-            directory / f"{_PREFIX}_{step}" for step in reversed(checkpoint_steps(directory))
-        ]
-        if not directories:
-            reason = "holds no checkpoint" if directory.exists() else "does not exist"
-            raise UserError(f"{path} {reason}; give a MODEL_DIR that a training run wrote")
-    else:
-        checkpoint_paths([str(path)], "specific")
+    return restore_params_and_path(path, model, partitioner, mode=mode, dtype=dtype)[:2]
+
+
+def restore_params_and_path(
+    path: Any,
+    model: Any,
+    partitioner: PjitPartitioner,
+    *,
+    mode: str = "latest",
+    dtype: str | None = None,
+) -> tuple[Any, int, epath.Path]:
+    """As `restore_params`, and the checkpoint that was read."""
+    directories = checkpoint_paths([str(path)], "specific" if mode == "specific" else "all")
     abstract = states.place_abstract(
         states.abstract_params(model), model.logical_axes(), partitioner
     )
-    for number, directory in enumerate(directories):
+    problem: DamagedCheckpointError | None = None
+    for directory in reversed(directories):
+        if problem is not None:
+            _log.warning("%s; taking the one before", problem)
         try:
             position = read_position(directory)
             params = _read_tree(directory, "params", abstract, position["checksums"]["params"])
         except DamagedCheckpointError as error:
-            if number + 1 == len(directories):
-                raise UserError(f"{error}; no other checkpoint lies beside it") from error
-            _log.warning("%s; taking the one before", error)
+            problem = error
             continue
         if dtype is not None:
             params = jax.tree.map(lambda array: array.astype(dtype), params)
-        return params, position["step"]
-    raise AssertionError("unreachable: the last directory either returned or raised")
+        return params, position["step"], directory
+    raise UserError(f"{problem}; no other checkpoint lies beside it") from problem
 
 
 def read_position(path: epath.Path) -> dict[str, Any]:

@@ -320,7 +320,8 @@ def _constant_rate(learning_rate: float | None) -> LearningRateFn:
 def _clip_global_norm(grads: Any, threshold: float | None) -> Any:
     if threshold is None:
         return grads
-    scale = jnp.minimum(1.0, threshold / jnp.maximum(optax.global_norm(grads), 1e-30))
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(grad)) for grad in jax.tree.leaves(grads)))
+    scale = jnp.minimum(1.0, threshold / jnp.maximum(norm, 1e-30))
     return jax.tree.map(lambda grad: grad * scale, grads)
 
 

@@ -18,6 +18,7 @@ from etils import epath
 from clinical_t5x import console, storage
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.sources import open_batches, open_configured, open_evaluator
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -154,38 +155,15 @@ def _run(
 
 
 def _open_all(request: TrainRequest) -> dict[str, Any]:
-    """Open training and held-out data; missing data ends the run here."""
+    """Open training and evaluation data; missing data ends the run here."""
     opened = {"train": open_configured(request.open_batches, request.train_data, request.seed)}
     if request.eval_data is not None:
         opened["eval"] = open_configured(request.open_batches, request.eval_data, request.seed)
+    if request.infer_data is not None:
+        opened["infer"] = open_evaluator(
+            request.evaluator_cls, request.infer_data, request.model_dir
+        )
     return opened
-
-
-def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int) -> Any:
-    """Open what a DatasetConfig means; its seed defaults to the run's.
-
-    Raises:
-      UserError: when it has no batch size.
-    """
-    if config.batch_size is None:
-        raise console.UserError("BATCH_SIZE is None: training needs a number of examples")
-    return opener(
-        config.mixture_or_task_name,
-        split=config.split,
-        feature_lengths=config.task_feature_lengths,
-        batch_size=config.batch_size,
-        pack=config.pack,
-        shuffle=config.shuffle,
-        seed=seed if config.seed is None else config.seed,
-        module=config.module,
-    )
-
-
-def open_batches(task_name: str, **options: Any) -> Any:
-    """`clinical_t5x.data.loader.open_batches`, imported when it is needed."""
-    from clinical_t5x.data import loader
-
-    return loader.open_batches(task_name, **options)
 
 
 def _tell_ignored(**given: Any) -> None:

@@ -1,4 +1,4 @@
-"""Evaluations in the course of training: the held-out loss."""
+"""Evaluations in the course of training: the held-out loss, and decoded answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import jax
 
 from clinical_t5x.training.loop import Evaluation
 from clinical_t5x.training.metric_log import per_token
+from clinical_t5x.training.model_info import count_parameters
+from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.state import abstract_params
 from clinical_t5x.training.trainer import Trainer
 
 
@@ -37,3 +40,45 @@ def held_out_loss(batches: Any, task: str, batch_size: int, steps: int) -> Evalu
         return {f"eval/{task}": per_token(total)}
 
     return evaluate
+
+
+def decoded_evaluation(
+    evaluator: Any, request: TrainRequest, provenance: Mapping[str, Any]
+) -> Evaluation:
+    """The tasks' own metrics on decoded answers.
+
+    Args:
+      evaluator: An `InferenceEvaluator`; it also writes predictions and results to MODEL_DIR.
+      request: The run.
+      provenance: What results say about the run: `initialisation`, `seed`.
+    """
+    from clinical_t5x.evaluation.predictor import ModelPredictor
+    from clinical_t5x.evaluation.results import Provenance
+
+    name = describe_model(request.model)
+
+    def evaluate(trainer: Trainer, step: int) -> Mapping[str, Mapping[str, float]]:
+        predictor = ModelPredictor(
+            trainer.model,
+            trainer.train_state.params,
+            batch_size=request.infer_data.batch_size,
+            partitioner=trainer.partitioner,
+        )
+        source = Provenance(
+            model=name,
+            checkpoint=str(request.model_dir / f"checkpoint_{step}"),
+            checkpoint_step=step,
+            **provenance,
+        )
+        return {
+            f"inference_eval/{task}": {result.metric: result.value for result in found.results}
+            for task, found in evaluator.evaluate(predictor, source).items()
+        }
+
+    return evaluate
+
+
+def describe_model(model: Any) -> str:
+    """A model's name for results: its kind and number of parameters."""
+    count = count_parameters(abstract_params(model))
+    return f"T5 {count / 1e6:.1f}M"

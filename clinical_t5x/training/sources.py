@@ -1,0 +1,78 @@
+"""Opening what a DatasetConfig names: batches to train on, examples to evaluate.
+
+Everything here runs before JAX compiles anything, so that missing data is said at once. The data
+and evaluation packages are imported when they are needed: they may bring TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from etils import epath
+
+from clinical_t5x.console import UserError
+from clinical_t5x.training.config import DatasetConfig
+
+
+def open_batches(task_name: str, **options: Any) -> Any:
+    """`clinical_t5x.data.loader.open_batches`."""
+    from clinical_t5x.data import loader
+
+    return loader.open_batches(task_name, **options)
+
+
+def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int) -> Any:
+    """Open the batches that a DatasetConfig means; its seed defaults to the run's.
+
+    Raises:
+      UserError: when it has no batch size.
+    """
+    if config.batch_size is None:
+        raise UserError("BATCH_SIZE is None: training needs a number of examples")
+    return opener(
+        config.mixture_or_task_name,
+        split=config.split,
+        feature_lengths=config.task_feature_lengths,
+        batch_size=config.batch_size,
+        pack=config.pack,
+        shuffle=config.shuffle,
+        seed=seed if config.seed is None else config.seed,
+        module=config.module,
+    )
+
+
+def open_evaluator(
+    evaluator_cls: Any, config: DatasetConfig, output_dir: Any, *, with_text: bool = False
+) -> Any:
+    """The evaluator of the tasks that a DatasetConfig means.
+
+    Args:
+      evaluator_cls: As gin gives it; None takes this project's.
+      config: Its batch size is used by the predictor, not here.
+      output_dir: Results, predictions and inference_eval/ go there.
+      with_text: Whether predictions keep their texts.
+    """
+    from clinical_t5x.evaluation.inference_evaluator import evaluator_factory
+
+    options = {"with_text": True} if with_text else {}
+    return evaluator_factory(evaluator_cls)(
+        config.mixture_or_task_name,
+        eval_split=config.split,
+        sequence_length=config.task_feature_lengths,
+        log_dir=epath.Path(output_dir) / "inference_eval",
+        module=config.module,
+        **options,
+    )
+
+
+def open_examples(config: DatasetConfig) -> Any:
+    """Every example of the split that a DatasetConfig means, once, in order."""
+    from clinical_t5x.data import loader
+
+    return loader.open_examples(
+        config.mixture_or_task_name,
+        split=config.split,
+        feature_lengths=config.task_feature_lengths,
+        module=config.module,
+    )
