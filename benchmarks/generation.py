@@ -3,8 +3,9 @@
     python benchmarks/generation.py                 # T5-small's shape, random weights
     python benchmarks/generation.py --size base --batch 16 --inputs 512 --outputs 64
 
-End-of-sequence is suppressed on both sides, so that both write exactly `--outputs` tokens. The first
-call (compilation here, warm-up there) is told apart. Without torch and transformers only our side runs.
+End-of-sequence is suppressed on both sides, so that both write exactly `--outputs` tokens. The
+first call (compilation here, warm-up there) is told apart. Without torch and transformers only our
+side runs.
 """
 
 from __future__ import annotations

@@ -90,11 +90,15 @@ class Stack(nnx.Module):
         self.count = count
         self.relpos_bias = RelativePositionBias(config, rngs, bidirectional=not causal)
         keys = jax.random.split(rngs.params(), count)
+        stacked = nnx.vmap(lambda key: layer_type(config, nnx.Rngs(key)))(keys)
         if config.scan_layers:
-            self.layers = nnx.vmap(lambda key: layer_type(config, nnx.Rngs(key)))(keys)
-        else:
-            for i in range(count):
-                setattr(self, f"layers_{i}", layer_type(config, nnx.Rngs(keys[i])))
+            self.layers = stacked
+            return
+        # Drawn together and then taken apart: that compiles in the time of one layer.
+        graph, state = nnx.split(stacked)
+        for i in range(count):
+            layer = jax.tree.map(lambda array, i=i: array[i], state)
+            setattr(self, f"layers_{i}", nnx.merge(graph, layer))
 
     def run(self, step: Callable, x, per_layer=None, *shared, remat: bool = False):
         """Pass `x` through all layers in turn.

@@ -25,7 +25,7 @@ def test_buckets_of_all_distances_equal_transformers(bidirectional):
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("lengths", [(5, 5), (3, 9), (9, 3), (1, 4), (1, 1)])
+@pytest.mark.parametrize("lengths", [(3, 9), (9, 3), (1, 1)])
 def test_bias_of_all_pairs_is_the_bias_of_each_distance(bidirectional, lengths):
     queries, keys = lengths
     bias = RelativePositionBias(
