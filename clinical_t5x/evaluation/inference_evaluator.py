@@ -173,12 +173,15 @@ def _bases(evaluator_cls: Any) -> tuple[type, ...]:
 
 
 def _gin_bindings(evaluator_cls: Any) -> dict[str, Any]:
+    """What gin binds to the class; gin hands over a subclass of the one that it registered."""
     import gin
 
-    try:
-        return dict(gin.get_bindings(evaluator_cls))
-    except ValueError:  # no gin configuration knows this class
-        return {}
+    for base in _bases(evaluator_cls):
+        try:
+            return dict(gin.get_bindings(base))
+        except ValueError:  # gin does not know this one
+            continue
+    return {}
 
 
 def _tasks(name: str, split: str, module: str | None) -> list[Any]:
