@@ -7,6 +7,7 @@ store (results.py).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,8 +19,8 @@ import numpy as np
 from etils import epath
 
 from clinical_t5x.console import Progress, UserError
+from clinical_t5x.evaluation import hosts, statistics
 from clinical_t5x.evaluation import results as results_store
-from clinical_t5x.evaluation import statistics
 from clinical_t5x.evaluation.metrics.components import (
     Components,
     MetricFamily,
@@ -122,19 +123,35 @@ class Evaluator:
         return max(longest, int(self.examples.feature_lengths.get("targets", 0)))
 
     def run(self, predictor: Predictor, provenance: Provenance) -> Evaluation:
-        """Predict what is not yet predicted, compute metrics and intervals, write results."""
+        """Predict what is not yet predicted, compute metrics and intervals, write results.
+
+        On several hosts all call it alike and get the same evaluation; the first one reads and
+        writes the files.
+        """
         rows = _Rows(self.task, len(self._ids))
-        if self._output_dir is None:
-            self._predict(predictor, rows, range(len(self._ids)), file=None)
-        else:
-            header = self._header(predictor, provenance)
-            with PredictionFile(self._predictions_path(provenance), header) as file:
-                self._predict(predictor, rows, self._take_finished(file, rows), file=file)
+        with self._prediction_file(predictor, provenance) as file:
+            if file is not None:
+                self._take_finished(file, rows)
+            rows.share()
+            left = np.flatnonzero(~rows.done)
+            self._predict(predictor, rows, left.tolist(), file=file)
         evaluation = self._evaluation(rows, provenance)
-        if self._output_dir is not None:
+        if self._output_dir is not None and hosts.is_first():
             results_store.save_evaluation(self._output_dir, evaluation)
             self._append_metrics(evaluation, provenance)
         return evaluation
+
+    def _prediction_file(
+        self, predictor: Predictor, provenance: Provenance
+    ) -> contextlib.AbstractContextManager[PredictionFile | None]:
+        if self._output_dir is None:
+            return contextlib.nullcontext()
+        header = self._header(predictor, provenance)  # every host: the parameters may be spread
+        if not hosts.is_first():
+            return contextlib.nullcontext()
+        # A metric without components needs every text, which most files do not hold.
+        reuse = not self.task.text_metric_fns
+        return PredictionFile(self._predictions_path(provenance), header, reuse=reuse)
 
     def _predictions_path(self, provenance: Provenance) -> epath.Path:
         name = results_store.evaluation_directory(
@@ -159,22 +176,11 @@ class Evaluator:
             "config_hash": provenance.config_hash,
         }
 
-    def _take_finished(self, file: PredictionFile, rows: _Rows) -> list[int]:
-        """Fill `rows` from a file's finished lines; the positions that are left to predict."""
-        left = []
+    def _take_finished(self, file: PredictionFile, rows: _Rows) -> None:
+        """Fill `rows` from the lines of examples that were finished before."""
         for position, identity in enumerate(self._ids):
-            line = file.finished.get(identity)
-            # A metric without components needs the text, which most files do not hold.
-            if line is None or (self.task.text_metric_fns and "text" not in line):
-                left.append(position)
-            else:
-                rows.restore(position, line)
-                if "text" in line:
-                    record = self.examples.records[position]
-                    rows.predictions[position] = self.task.postprocess(
-                        line["text"], example=record, is_target=False
-                    )
-        return left
+            if identity in file.finished:
+                rows.restore(position, file.finished[identity])
 
     def _predict(
         self,
@@ -322,6 +328,14 @@ class _Rows:
         for family, matrix in self.matrices.items():
             for name, value in line["components"][family.name].items():
                 matrix[position, family.columns.index(name)] = value
+
+    def share(self) -> None:
+        """Give every host what the first one knows."""
+        for name in ("done", "at_limit", "tokens"):
+            setattr(self, name, hosts.from_first(getattr(self, name)))
+        self.matrices = {
+            family: hosts.from_first(matrix) for family, matrix in self.matrices.items()
+        }
 
     def _mark(self, position: int, *, at_limit: bool, tokens: int) -> None:
         self.done[position] = True

@@ -29,13 +29,15 @@ class PredictionFile:
       path: the file; on a local disk it is appended to line by line, elsewhere (gs://) it is
         written when the block ends.
       header: what the predictions are of; must hold `task_version`.
+      reuse: whether lines that are already there may count as finished; else they are dropped.
 
     Attributes:
       finished: the lines that were already there, by example id.
     """
 
-    def __init__(self, path: str | os.PathLike, header: Mapping[str, Any]):
+    def __init__(self, path: str | os.PathLike, header: Mapping[str, Any], *, reuse: bool = True):
         self.path = epath.Path(path)
+        self._reuse = reuse
         self._header = json.loads(json.dumps(dict(header)))
         self.finished: dict[str, dict[str, Any]] = {}
         self._pending: list[str] = []
@@ -66,7 +68,7 @@ class PredictionFile:
                 f" {self._header['task_version']}; remove the file, or choose another output"
                 " directory"
             )
-        return lines if header == self._header else []
+        return lines if self._reuse and header == self._header else []
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add the line of one example."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 from clinical_t5x.storage import fingerprint
 
 _SHORTEST_BUCKET = 32
+_FEWEST_BATCHES = 8  # of a padded length, for its compilation to pay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +74,26 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[tuple[in
     """Group sequences of similar length: (padded length, positions) for each batch.
 
     Every position comes exactly once; all batches are full but the last. Longest first, so that a
-    batch that does not fit into memory fails at once and estimates of time left are cautious.
+    batch that does not fit into memory fails at once and estimates of time left are cautious. A
+    padded length that few batches would have gives way to the next longer one: a shape takes
+    seconds to compile.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     longest = round_up(max(lengths, default=0), 8)
-    for start in range(0, len(order), batch_size):
-        positions = order[start : start + batch_size]
-        yield bucket_length(int(lengths[positions[0]]), longest), positions
+    starts = range(0, len(order), batch_size)
+    widths = [bucket_length(int(lengths[order[start]]), longest) for start in starts]
+    for start, width in zip(starts, _merged(widths), strict=True):
+        yield width, order[start : start + batch_size]
+
+
+def _merged(widths: Sequence[int]) -> list[int]:
+    """Widths, falling, of which each but the largest is that of several batches."""
+    merged = list(widths)
+    distinct = sorted(set(widths))
+    for width, longer in itertools.pairwise(distinct):
+        if merged.count(width) < _FEWEST_BATCHES:
+            merged = [longer if found == width else found for found in merged]
+    return merged
 
 
 def round_up(number: int, multiple: int) -> int:

@@ -63,6 +63,13 @@ def test_every_position_once_in_full_batches_of_few_shapes(lengths, batch_size):
     assert len({width for width, _ in batches}) <= 6
 
 
+def test_a_padded_length_of_few_batches_gives_way_to_the_longer():
+    lengths = [20] * 90 + [60] * 3 + [120] * 4
+    widths = [width for width, _ in length_batches(lengths, 10)]
+    assert widths == [120] + [32] * 9
+    assert [width for width, _ in length_batches([20] * 30 + [60] * 30, 10)] == [64] * 6
+
+
 def test_buckets_are_powers_of_two_up_to_the_longest():
     assert [bucket_length(k, 304) for k in (1, 32, 33, 200, 300)] == [32, 32, 64, 256, 304]
 
