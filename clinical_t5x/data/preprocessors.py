@@ -119,7 +119,6 @@ def retag_questions(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-@dataclasses.dataclass(frozen=True)
 class ContextWindow:
     """Fill `inputs` with `{window} ; {sentence}`: a sentence within its note, in a token budget.
 
@@ -131,7 +130,12 @@ class ContextWindow:
       tokens: budget of the whole input, end of sequence included.
     """
 
-    tokens: int = 256
+    # Not a dataclass: SeqIO sets the fields of those instead of calling them with its arguments.
+    def __init__(self, tokens: int = 256):
+        self.tokens = tokens
+
+    def __repr__(self) -> str:
+        return f"ContextWindow({self.tokens})"
 
     def __call__(self, dataset: tf.data.Dataset, output_features: dict[str, Any]) -> Any:
         """Apply to records with context_before, sentence and context_after."""

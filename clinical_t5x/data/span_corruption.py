@@ -15,7 +15,6 @@ padded.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,6 @@ from clinical_t5x.console import UserError
 from clinical_t5x.data.sampler import example_generator
 
 
-@dataclasses.dataclass(frozen=True)
 class SpanCorruption:
     """Replace spans by sentinels: noise in 15 % of the tokens, spans of 3 tokens on average.
 
@@ -34,8 +32,13 @@ class SpanCorruption:
       mean_span_length: average number of tokens of a noise span.
     """
 
-    noise_density: float = 0.15
-    mean_span_length: float = 3.0
+    # Not a dataclass: SeqIO sets the fields of those instead of calling them with its arguments.
+    def __init__(self, noise_density: float = 0.15, mean_span_length: float = 3.0):
+        self.noise_density = noise_density
+        self.mean_span_length = mean_span_length
+
+    def __repr__(self) -> str:
+        return f"SpanCorruption({self.noise_density}, {self.mean_span_length})"
 
     def counts(self, raw_length: int) -> tuple[int, int]:
         """How many noise tokens and how many noise spans a raw sequence has."""
