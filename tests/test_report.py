@@ -44,9 +44,9 @@ def _sums(family, skill, rng):
     return sums
 
 
-def write_evaluation(run, family, initialisation, *, seed=1, step=100, **changes):
+def write_evaluation(run, family, initialisation, *, seed=1, step=100, units=None, **changes):
     rng = np.random.default_rng([seed, step, *map(ord, family.name)])
-    sums = _sums(family, SKILL[initialisation], rng)
+    sums = _sums(family, SKILL[initialisation], rng)[:units]
     intervals = bootstrap_intervals(sums, family.reduce, resamples=300)
     trained = initialisation != "majority"
     shared = {
@@ -75,15 +75,15 @@ def write_evaluation(run, family, initialisation, *, seed=1, step=100, **changes
         Result(
             metric=name,
             value=value,
-            low=intervals[name].low,
-            high=intervals[name].high,
+            low=intervals[name].low if intervals else None,
+            high=intervals[name].high if intervals else None,
             **shared,
         )
         for name, value in family.values(sums.sum(axis=0)).items()
     )
-    units = hash_units(family.name, [f"unit-{k}" for k in range(len(sums))])
+    hashed = hash_units(family.name, [f"unit-{k}" for k in range(len(sums))])
     save_evaluation(
-        run, Evaluation(results, {"predictions_at_limit": 3}, units, {family.name: sums})
+        run, Evaluation(results, {"predictions_at_limit": 3}, hashed, {family.name: sums})
     )
 
 
@@ -227,6 +227,16 @@ def test_entropy_line_says_on_which_side_the_loss_lies(data):
 def test_real_data_have_no_banner(tmp_path):
     write_evaluation(tmp_path, MEDNLI, "scratch", synthetic=False)
     assert "ynthetic" not in page(collect([tmp_path])).partition("<body>")[2]
+
+
+def test_too_few_units_for_an_interval_are_shown_without(tmp_path):
+    for initialisation in ("scratch", "pretrained"):
+        write_evaluation(tmp_path / initialisation, MEDNLI, initialisation, units=1)
+    found = collect([tmp_path])
+    assert found.differences == ()
+    assert "no interval" in page(found)
+    assert "no interval" in markdown(found)
+    assert "3 examples in 1 premise group." in " ".join(_parsed(page(found)).text)
 
 
 def test_seeds_become_a_mean_with_each_value_shown(tmp_path):

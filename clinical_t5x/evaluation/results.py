@@ -22,6 +22,7 @@ from etils import epath
 
 import clinical_t5x
 from clinical_t5x.console import UserError
+from clinical_t5x.evaluation.metrics import FAMILIES
 from clinical_t5x.storage import (
     COMPLETE_MARK,
     is_complete,
@@ -124,11 +125,21 @@ class Evaluation:
         known = ", ".join(result.metric for result in self.results)
         raise UserError(f"{self.place} has no metric {metric!r}; it has {known}")
 
+    def headline(self) -> dict[str, float]:
+        """The metrics that a line of output should show: those of the tables, else all."""
+        names = {name for family in self.sums for name in _headline_metrics(family)}
+        shown = {result.metric: result.value for result in self.results if result.metric in names}
+        return shown or {result.metric: result.value for result in self.results}
+
     @property
     def place(self) -> str:
         """Where it lies, or what it is, for messages."""
         first = self.results[0]
         return self.directory or f"the evaluation of {first.task} on {first.split}"
+
+
+def _headline_metrics(family: str) -> tuple[str, ...]:
+    return FAMILIES[family].headline if family in FAMILIES else ()
 
 
 def hash_units(kind: str, units: Iterable[str]) -> np.ndarray:

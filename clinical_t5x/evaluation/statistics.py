@@ -73,12 +73,15 @@ def bootstrap_intervals(
       seed: fixes the resamples.
 
     Returns:
-      An interval for each metric that is defined on the whole sample.
+      An interval for each metric that is defined on the whole sample; none at all for fewer than
+      two units, which say nothing about how units differ.
     """
     if method not in ("bca", "percentile"):
         raise ValueError(f"method must be bca or percentile, not {method!r}")
     stack = _stack(sums)
     n_units = stack.shape[1]
+    if n_units < 2:
+        return {}
     values = _mean_over_seeds(reduce, stack.sum(axis=1))
     draws = _draws(stack, reduce, resamples=resamples, seed=seed)
     leave_one_out = _leave_one_out(stack, reduce) if method == "bca" else {}
@@ -116,11 +119,16 @@ def paired_bootstrap(
       level: coverage wanted.
       resamples: number of bootstrap resamples, B.
       seed: fixes the resamples.
+
+    Returns:
+      A difference for each metric that is defined on both samples; none for fewer than two units.
     """
     first, second = _stack(first), _stack(second)
     if first.shape[1:] != second.shape[1:]:
         raise ValueError(f"paired samples differ in shape: {first.shape[1:]}, {second.shape[1:]}")
     n_units = first.shape[1]
+    if n_units < 2:
+        return {}
     values_first = _mean_over_seeds(reduce, first.sum(axis=1))
     values_second = _mean_over_seeds(reduce, second.sum(axis=1))
     draws_first = _draws(first, reduce, resamples=resamples, seed=seed)

@@ -116,6 +116,7 @@ def test_metrics_intervals_and_schema(tmp_path):
     assert accuracy.higher_is_better
     assert not evaluation.result("unrecognised").higher_is_better
     assert evaluation.counts["max_target_tokens"] == 8
+    assert evaluation.headline() == {"accuracy": accuracy.value}
     loaded = load_evaluation(tmp_path / "results" / "mednli_v1-test-step_20")
     assert loaded.results == evaluation.results
     assert np.array_equal(loaded.sums["mednli"], evaluation.sums["mednli"])

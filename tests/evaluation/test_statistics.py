@@ -130,6 +130,12 @@ def test_a_constant_metric_has_a_point_interval_and_an_undefined_one_none():
     assert "has_answer_f1" not in intervals
 
 
+def test_one_unit_has_no_interval():
+    sums = _accuracy_sample(np.random.default_rng(0))[:1]
+    assert bootstrap_intervals(sums, MEDNLI.reduce) == {}
+    assert paired_bootstrap(sums, sums, MEDNLI.reduce) == {}
+
+
 def test_several_seeds_average_the_metric():
     rng = np.random.default_rng(4)
     runs = np.stack([_accuracy_sample(rng, accuracy) for accuracy in (0.7, 0.8, 0.9)])

@@ -61,7 +61,10 @@ def score_chart(data: ReportData) -> str:
                 if cell is None:
                     continue
                 y = position + (k - (len(data.rows) - 1) / 2) * spacing
-                low, high, value = 100 * cell.low, 100 * cell.high, 100 * cell.value
+                value = 100 * cell.value
+                low, high = (
+                    value if bound is None else 100 * bound for bound in (cell.low, cell.high)
+                )
                 axes.plot([low, high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
                 label = _row_label(row) if position == _first_column(row, columns) else None
                 axes.plot(value, y, mark, color=colour, markersize=5.5, label=label)

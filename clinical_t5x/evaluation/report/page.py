@@ -12,10 +12,10 @@ from clinical_t5x.evaluation.report.collect import Curve, ReportData
 from clinical_t5x.evaluation.report.style import CSS
 from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
+    counted,
     interval,
     p_value,
     percent,
-    plural,
     points,
     units_note,
 )
@@ -149,7 +149,7 @@ def _differences(data: ReportData) -> str:
         f"<td>{points(line.difference.interval.low)} to"
         f" {points(line.difference.interval.high)}</td>"
         f"<td>{_e(p_value(line.difference.p_value))}</td><td>{_e(p_value(line.p_holm))}</td>"
-        f"<td>{line.n_units:,} {_e(plural(line.unit))}</td></tr>"
+        f"<td>{_e(counted(line.n_units, line.unit))}</td></tr>"
         for line in lines
     )
     words = "Paired differences in percentage points. " + ". ".join(
@@ -318,7 +318,7 @@ def _evaluation_details(evaluation: Evaluation) -> str:
     title = f"{first.task}: {title_of(first.initialisation)}, {first.model}{seed}{step}"
     facts = [
         f"task version {first.task_version}",
-        f"{first.n:,} examples in {first.n_units:,} {plural(first.unit)}",
+        f"{counted(first.n, 'example')} in {counted(first.n_units, first.unit)}",
         *(f"{name.replace('_', ' ')} {count:,}" for name, count in evaluation.counts.items()),
         f"code {first.commit}",
         f"evaluated {first.created}",
@@ -338,7 +338,7 @@ def _method(data: ReportData) -> str:
         f"{_e(_seeds(row))}.</li>"
         for row in data.rows
     )
-    found = {cell.method for row in data.rows for cell in row.cells.values()}
+    found = {cell.method for row in data.rows for cell in row.cells.values()} - {"none"}
     methods = sorted({"bca": "BCa"}.get(method, method) for method in found)
     resamples = sorted({evaluation.results[0].resamples for evaluation in data.evaluations})
     drawn = " and ".join(f"{number:,}" for number in resamples)

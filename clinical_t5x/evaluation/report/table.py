@@ -41,11 +41,14 @@ COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A number with its interval; `by_seed` holds the value of each training seed."""
+    """A number with its interval; `by_seed` holds the value of each training seed.
+
+    `low` and `high` are None when there are too few units for an interval.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     method: str
     by_seed: tuple[float, ...]
     n: int
@@ -120,7 +123,7 @@ def _row(initialisation: str, model: str, by_family: dict[str, list[Evaluation]]
         intervals = _intervals(found, family)
         for column in COLUMNS:
             if column.family == family:
-                cells[column] = _cell(found, column, intervals[column.metric])
+                cells[column] = _cell(found, column, intervals.get(column.metric))
     return Row(initialisation, model, cells, ordered)
 
 
@@ -158,15 +161,17 @@ def _intervals(found: Sequence[Evaluation], family: str) -> dict[str, statistics
     }
 
 
-def _cell(found: Sequence[Evaluation], column: Column, interval: statistics.Interval) -> Cell:
+def _cell(
+    found: Sequence[Evaluation], column: Column, interval: statistics.Interval | None
+) -> Cell:
     results: list[Result] = [evaluation.result(column.metric) for evaluation in found]
     values = tuple(result.value for result in results)
     first = results[0]
     return Cell(
         value=float(np.mean(values)),
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
+        method="none" if interval is None else interval.method,
         by_seed=values,
         n=first.n,
         n_units=first.n_units,

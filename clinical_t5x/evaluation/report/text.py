@@ -15,8 +15,10 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def interval(low: float, high: float) -> str:
+def interval(low: float | None, high: float | None) -> str:
     """An interval in per cent."""
+    if low is None or high is None:
+        return "no interval"
     return f"{percent(low)} to {percent(high)}"
 
 
@@ -36,14 +38,15 @@ def units_note(data: ReportData) -> list[str]:
     for row in data.rows:
         for column, cell in row.cells.items():
             lines[column.task] = (
-                f"{column.task}: {cell.n:,} examples in {cell.n_units:,} {plural(cell.unit)}"
+                f"{column.task}: {counted(cell.n, 'example')} in {counted(cell.n_units, cell.unit)}"
             )
     return [lines[task] for task in dict.fromkeys(c.task for c in COLUMNS) if task in lines]
 
 
-def plural(noun: str) -> str:
-    """The plural of a unit's name."""
-    return noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts, in the plural unless it is one."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def terminal_table(data: ReportData) -> Any:
