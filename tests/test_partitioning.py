@@ -1,0 +1,122 @@
+import logging
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
+
+from clinical_t5x.console import UserError
+from clinical_t5x.partitioning import MESH_AXES, PjitPartitioner, standard_logical_axis_rules
+
+
+class OnMesh(PjitPartitioner):
+    """A partitioner on a mesh that this machine does not have; it can place nothing."""
+
+    def __init__(self, data, fsdp, tensor, **options):
+        super().__init__(**options)
+        self._shape = (data, fsdp, tensor)
+
+    @property
+    def mesh(self):
+        return AbstractMesh(self._shape, MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def spec(partitioner, shape, *names):
+    array = {"array": jax.ShapeDtypeStruct(shape, np.float32)}
+    return partitioner.shardings(array, {"array": names})["array"].spec
+
+
+def test_one_table_places_t5x_names():
+    mesh = OnMesh(2, 4, 8)
+    assert spec(mesh, (512, 2048), "embed", "mlp") == PartitionSpec("fsdp", "tensor")
+    assert spec(mesh, (512, 512), "joined_kv", "embed") == PartitionSpec("tensor", "fsdp")
+    assert spec(mesh, (32128, 512), "vocab", "embed") == PartitionSpec("tensor", "fsdp")
+    assert spec(mesh, (8, 32), "heads", "relpos_buckets") == PartitionSpec("tensor", None)
+    stacked = spec(mesh, (24, 512, 2048), "layers", "embed", "mlp")
+    assert stacked == PartitionSpec(None, "fsdp", "tensor")
+
+
+def test_vectors_stay_whole():
+    mesh = OnMesh(1, 8, 1)
+    assert spec(mesh, (512,), "embed") == PartitionSpec(None)
+    assert spec(mesh, (24, 512), "layers", "embed") == PartitionSpec(None, None)
+
+
+def test_two_dimensional_parameter_partitioning_uses_data_too():
+    rules = standard_logical_axis_rules(parameter_partitioning_dims=2)
+    mesh = OnMesh(2, 4, 1, logical_axis_rules=rules)
+    assert spec(mesh, (512, 64), "embed", "mlp") == PartitionSpec(("fsdp", "data"), None)
+    assert spec(mesh, (12, 64), "embed", "mlp") == PartitionSpec("fsdp", None)  # the next rule
+
+
+def test_additional_rules_come_first_and_model_means_tensor():
+    rules = standard_logical_axis_rules(additional_rules=[("embed", "model"), ("mlp", None)])
+    mesh = OnMesh(1, 1, 4, logical_axis_rules=rules)
+    assert spec(mesh, (512, 64), "embed", "mlp") == PartitionSpec("tensor", None)
+
+
+def test_what_does_not_divide_is_logged_with_name_shape_and_reason(caplog):
+    with caplog.at_level(logging.WARNING, "clinical_t5x"):
+        assert spec(OnMesh(1, 1, 3), (512, 64), "embed", "mlp") == PartitionSpec(None, None)
+    assert "array (512, 64) kept whole: mlp = 64 does not divide by ('tensor',) = 3" in caplog.text
+
+
+def test_placements_count_bytes_on_each_device():
+    array = {"array": jax.ShapeDtypeStruct((512, 2048), np.float32)}
+    (placement,) = OnMesh(2, 4, 8).placements(array, {"array": ("embed", "mlp")})
+    assert placement.bytes_per_device == 512 * 2048 * 4 // 32
+
+
+def test_names_must_fit_the_array():
+    with pytest.raises(ValueError, match="array"):
+        spec(OnMesh(1, 1, 1), (512, 64), "embed")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"num_partitions": 3}, "num_partitions"),
+        ({"ici_mesh_shape": (1, 5, 1)}, "ici_mesh_shape"),
+        ({"ici_mesh_shape": (-1, -1, 1)}, "only one -1"),
+        ({"ici_mesh_shape": (1,)}, "ici_mesh_shape"),
+    ],
+)
+def test_meshes_that_do_not_fit_the_devices_are_refused(options, named):
+    with pytest.raises(UserError, match=named):
+        PjitPartitioner(**options).mesh  # noqa: B018 - the property does the work
+
+
+def test_contradictory_model_partitions_are_refused():
+    with pytest.raises(UserError, match="disagree"):
+        PjitPartitioner(num_partitions=2, model_parallel_submesh=(1, 1, 1, 4))
+
+
+@pytest.mark.parametrize("dims", ["activation_partitioning_dims", "parameter_partitioning_dims"])
+def test_unknown_partitioning_dims_are_refused(dims):
+    with pytest.raises(UserError, match=dims):
+        standard_logical_axis_rules(**{dims: 3})
+
+
+def test_unknown_mesh_axes_are_refused():
+    with pytest.raises(UserError, match="expert"):
+        PjitPartitioner(logical_axis_rules=[("mlp", "expert")])
+
+
+def test_a_missing_backend_is_ignored_with_a_warning(caplog):
+    with caplog.at_level(logging.WARNING, "clinical_t5x"):
+        mesh = PjitPartitioner(backend="tpu").mesh
+    assert mesh.size == len(jax.devices())
+    assert "backend = 'tpu' ignored" in caplog.text
+
+
+def test_batches_are_read_by_rows_and_placed_whole():
+    partitioner = PjitPartitioner()
+    assert partitioner.local_rows(8) == slice(0, 8)
+    rows = np.arange(24, dtype=np.int32).reshape(8, 3)
+    placed = partitioner.place_batch({"tokens": rows}, 8)
+    np.testing.assert_array_equal(placed["tokens"], rows)
+
+
+def test_batches_that_do_not_split_name_the_macro():
+    with pytest.raises(UserError, match="BATCH_SIZE = 12 does not split over 8"):
+        OnMesh(2, 4, 1).check_batch_size(12)
