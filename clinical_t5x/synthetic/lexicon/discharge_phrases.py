@@ -1,0 +1,53 @@
+# ruff: noqa: E501 - a table: one entry a line
+"""What discharge summaries say between the facts: history, course, condition."""
+
+from __future__ import annotations
+
+RULES = {
+    "course": """
+        {acute}: {pt} [was|remained] [treated|managed|supported] with {drug} and {drug} {because} {qualified_symptom}, [and|after which|while] {symptom} {better} {time}
+        {he} [required|needed|was given|tolerated] {drug} {time} {because} {symptom}, [later|then|subsequently] {ordered} {near} {event} {effect}
+        {culture_site} cultures [grew|were positive for|yielded|speciated to] {organism}, [so|and] {drug} was {ordered} [on the advice of|together with|after speaking to] {doctor}
+        [the course|the stay|recovery|this period] was [complicated by|notable for|marked by] {second} [with|and] {mild} {symptom}, [for which|whereupon] {doctor} [recommended|added|started] {drug} {effect}
+        {problem}: {home_name} was {ordered} {near} {event} {because} {symptom} and {he} [remained|was|became] {mild_state} {span_in}
+        [on|by] hospital day [two|three|four|five|six|seven] {he} [was|had become] {mild_state}, [{line} was removed|{device} was discontinued|diet was advanced|oxygen was weaned|{he} walked with {anyone}|{drug} was stopped] {near} {event}
+        [imaging|ct|ultrasound|mri|plain films] [of the {limb}|of the {quadrant}|of {lung_site}] [showed|demonstrated|revealed] {mild} [change|abnormality|swelling|opacity|collection], {likely} [{second}|{acute}|{problem}]
+        [physical therapy|speech therapy|nutrition|social work|{doctor}] [evaluated|saw|worked with|followed] {him} {time} and [found|noted|documented] {mild} [weakness of the {limb}|dysphagia|malnutrition|deconditioning|{symptom}] {better}
+        {he} was [transferred|called out|moved] to {place} {time} [once|when|after] {symptom} [was|had become] {better} and {drug} {ordered}
+        [family meeting|discussion] with {his} {kin1} and {doctor} {time} [addressed|concerned|centered on] [code status|prognosis|placement|goals of care|the {device}], [with agreement|without decision|to be continued] {because} {problem}
+        """,
+    "mild_state": "afebrile|ambulatory|hemodynamically stable|more alert|off pressors|comfortable on room air|"
+    "tolerating a diet|euvolemic|less confused|free of pain|weaker than before|still requiring oxygen|"
+    "back to baseline|eager to leave|slow to progress|at risk for falls|deconditioned|in good spirits",
+    "span_in": "for [two|three|four|several] days|throughout|by discharge|until transfer|overnight|over the weekend|"
+    "for the remainder of the stay|in the unit|on the floor|after {event}",
+    "social": """
+        {he} is a {occupation} who {living}, [enjoys|likes|used to enjoy] {hobby}, [tobacco|smoking]: [never|quit {ago}|{#5-80} pack years|half a pack daily|pipe only], [alcohol|etoh]: [none|rare|{#1-6} drinks {near} {event}|socially|sober {span}]
+        {living}, {occupation}, [close to|visited by|supported by|estranged from] {his} {kin1} and {relative}, [smokes|quit smoking {ago}|never smoked|chews tobacco], [drinks|alcohol] [socially|rarely|heavily until {ago}|wine with supper|not at all]
+        """,
+    "family_line": """
+        [{relative}|mother|father|brother|sister|uncle|aunt|grandfather] [died|passed away] [of|from] [{fam_illness}] [at|in {his} [forties|fifties|sixties|seventies|eighties]], [{relative}|another relative] [has|with] {fam_illness}
+        [no|non-contributory|noncontributory] [family history|for] [of|] {fam_illness}, {relative} [has|with|had] {fam_illness}
+        """,
+    "fam_illness": "old age|premature heart disease|an unknown cancer|a stroke in sleep|kidney trouble|"
+    "an accident|sugar disease|a ruptured vessel|liver failure|gastric cancer|leukemia|emphysema|"
+    "tuberculosis|a brain tumor|dementia|suicide|ovarian cancer|a blood disorder|valve trouble",
+    "condition": """
+        [mental status|condition]: {condition_word} [and|,] {mild_state}, [activity|ambulation]: [independent|with {device}|with help of {anyone}|bedbound|out of bed with assistance]
+        {condition_word}, {mild_state}, {symptom} {better}, [eating|walking|transferring] [with|without] [help|supervision|difficulty]
+        """,
+    "condition_word": "good|fair|stable|improved|guarded|satisfactory|fairly good|much improved|serious but stable",
+    "greeting": """
+        [you were|dear {sex_title}, you were] [admitted|hospitalized|brought in|cared for here] [with|for|because of] {presenting} and [found to have|treated for] {acute_lay}
+        [it was a pleasure|thank you for|it has been a privilege] [to take part in your care|allowing us to care for you|caring for you] at {hospital}, where you were treated for {acute_lay} [and|after] {presenting}
+        """,
+    "sex_title": "Mr. {last_name}|Ms. {last_name}|{first_name}",
+    "procedure_done": """
+        [placement|insertion|removal|exchange] of [a|an] {line}|[placement|removal|revision] of [a|an] {device}
+        [intubation|bronchoscopy|cardiac catheterization|EGD|colonoscopy|laparotomy|debridement of the {limb}|thoracentesis|paracentesis|lumbar puncture|evacuation of hematoma|open reduction of the {limb}|dialysis|pericardiocentesis|craniotomy|ERCP|CABG|pacemaker placement]
+        none|incision and drainage of the {skin_site}|bedside debridement of {skin_site}
+        """,
+    "med_tail": "(2) times a day|once daily|as needed for {symptom}|for {problem}|at bedtime|with meals|"
+    "hold for {symptom}|in the {daypart}|until finished|refills: {#1-5}|disp:*{#10-90}|per {doctor}|"
+    "every other day|after {event}|for {symptom}|started by {pcp}|unchanged dose|new|",
+}

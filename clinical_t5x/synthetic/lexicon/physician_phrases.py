@@ -1,0 +1,44 @@
+# ruff: noqa: E501 - a table: one entry a line
+"""What physicians write in daily notes: events, exam, assessment."""
+
+from __future__ import annotations
+
+RULES = {
+    "event24": """
+        [{drug}|{line}|{device}|diet|sedation|fio2] {ordered} {time} {because} {qualified_symptom}
+        {qualified_symptom} {time}, [seen|evaluated|examined] by {doctor}, {drug} {ordered}
+        {culture_site} [culture|cx] [grew|growing|speciated as|finalized with] {organism}, {drug} {ordered}
+        [family|{kin1}|{anyone}] [met with|spoke to|updated by] {doctor} {time}, [no change|code status changed|goals discussed|rehab planned]
+        [spiked|t max|temp] {#99-103}.{#1-9} {near} {event}, [cultured|{culture_site} sent|{line} removed|CXR done]
+        [ct|mri|echo|us|kub] [of|showed|done for] {acute} {near} {event}: [pending|unchanged|improved|see below|{mild} findings]
+        """,
+    "hpi": """
+        {pt} is a {age} {yo} {man} with [a {hx} of|] {problem}, {problem} and {problem} who {complains} {qualified_symptom} {span}
+        [the symptoms|it|this] [began|started|came on] {slowly} {span} while {exertion}, [with|accompanied by|followed by] {mild} {symptom} and {presenting}
+        {he} {denies} {symptom}, {symptom} or {symptom}, but {complains} {qualified_symptom} [at night|after meals|on most days|of late|recently|at rest|when {exertion}]
+        [{his} {kin1}|{anyone}|EMS|a neighbor|the visiting nurse] [found|noticed|brought|saw|described] {him} {very} [confused|pale|short of breath|unsteady|sleepy|weak|diaphoretic] {near} [breakfast|supper|bedtime|church|{event}], [and called|then called|who called] [911|{pcp}|the on-call service|an ambulance|the clinic]
+        in the [ED|emergency department|ER|emergency room], [initial vitals|vs|vitals] were {#96-103} {#58-130} {#82-190}/{#40-100} {#12-32} {#86-100}% [RA|2L|NRB|nc], [exam|labs|imaging|ekg] [notable|remarkable|significant] for {mild} {presenting} and {symptom}, {drug} and {drug} were given {effect}
+        [of note|notably|per {his} {kin1}|per report|per {pcp}], {he} [recently|had recently|had just] [finished a course of|stopped taking|run out of|started|doubled {his}|been switched to] {drug} {because} {symptom} {span}
+        {he} was [admitted|transferred|brought] to the [MICU|SICU|floor|CCU|medicine service|step-down unit] for [management|monitoring|further care|workup|treatment] of {acute} [and|with concern for] {second} [after|following|despite] {drug} and {event}
+        [review of systems|ros|on review] [positive for|+|notable for] {symptom} and {qualified_symptom}; {denies} {symptom}, {symptom}, {symptom}
+        """,
+    "assess": """
+        {acute}: {likely} [related to|from|triggered by|worsened by] {second} [and|,|vs] {problem}, {mild} {symptom} {better} [on|with|since|after] {drug}
+        [will|plan to|would|to] [continue|start|stop|taper|hold|resume|dose] {drug} [given|because of|for|until] {qualified_symptom}, [trend|check|repeat|follow|send] [lactate|hct|lytes|cr|lfts|coags|wbc|{culture_site} culture] [q {#4-12}h|in am|{near} {event}|daily|tonight]
+        {problem}: [home|outpatient|outpt] {home_name} [held|continued|resumed|changed to {drug}|restarted at half dose] {because} {symptom}, {plan_verb} {symptom}
+        [appreciate|await|f/u|obtain|per] {doctor} [recs|input|recommendations], [consider|defer|would favor|low threshold for] [echo|ct|mri|bronch|egd|lp|paracentesis|thoracentesis|line change|tte|us] if {symptom} {better}
+        [ddx|differential|most likely|etiologies] [includes|include|considered] {second}, {problem} [and|or|versus] [drug effect from {drug}|{organism}|ischemia|volume overload|hypovolemia|infection of the {line}|malnutrition|deconditioning], {symptom} [argues against|supports|raises concern for] [this|it|the former|the latter]
+        [goal|target|aim] [is|:] [even|negative {#1-3} l|map over {#60-70}|sats over {#88-94}|hct over {#21-30}|uop {#20-50} cc/hr] {near} {event}, {drug} {ordered} [prn|if needed|{because} {symptom}]
+        """,
+    "exam_line": """
+        [gen|general|appearance]: {very} [ill appearing|comfortable|cachectic|anxious|pale|obese|frail|jaundiced|diaphoretic|tired], [lying|sitting|dozing|slumped] in [bed|chair|the recliner|stretcher] with {his} {kin1}
+        [heent|eyes|head]: [mmm|op clear|anicteric|dry mucosa|thrush|poor dentition|pinpoint pupils|ett in place|conjunctival pallor|ptosis on the {side}|{device}], {mild} [scleral icterus|facial edema|erythema|bruising over the {side} cheek|sinus tenderness]
+        [neck|jvp]: [supple|{line} clean|jvp at {#5-14} cm|no bruit|goiter|stiff|trach midline], {mild} [tenderness|adenopathy|crepitus|swelling] on the {side}
+        [cv|cor|heart]: [rrr|irregular|tachy|distant|regular], [{#1-4}/6 [systolic|diastolic|holosystolic|ejection] murmur [at the|over the|near the] [apex|lsb|rusb|axilla|base]|no m/r/g|s3|rub|paced]
+        [lungs|chest|resp|pulm]: [crackles|rales|wheezes|rhonchi|dullness|decreased sounds|egophony] [at|over|in] {lung_site}, {mild} [use of accessory muscles|tachypnea|splinting|cough] [when|while] {exertion}
+        [abd|abdomen|gi]: [soft|distended|obese|tense|benign], {mild} [tenderness|guarding|fullness|discomfort] in the {quadrant}, [bs|bowel sounds] [present|quiet|absent|high-pitched], [no|palpable|questionable] [hsm|masses|rebound|liver edge|hernia]
+        [ext|extremities|limbs]: {mild} [edema|cyanosis|clubbing|warmth|cords|erythema] of the {limb}, [pulses|dp] [intact|weak|absent|dopplerable] on the {side}
+        [neuro|ns|mental status]: {very} [alert|drowsy|confused|oriented|sedated|inattentive], [strength|tone|reflexes|sensation|drift] {mild} [reduced|increased|asymmetric|impaired] in the {limb}
+        [skin|derm]: {mild} [rash|ecchymosis|ulcer|jaundice|breakdown|petechiae|cellulitis] over {skin_site}
+        """,
+}

@@ -1,0 +1,51 @@
+"""Physician notes: daily progress and admission notes of the later charting system."""
+
+from __future__ import annotations
+
+from clinical_t5x.synthetic.grammar import Draw, Grammar, expand, pick, several
+from clinical_t5x.synthetic.lexicon import SHARED, physician_phrases
+from clinical_t5x.synthetic.lexicon.labs import TESTS
+from clinical_t5x.synthetic.notes.nursing_other import capital, joined
+from clinical_t5x.synthetic.style import Style, articles, wrapped
+
+GRAMMAR = Grammar(physician_phrases.RULES, base=SHARED)
+
+
+def lab_lines(context: dict, draw: Draw, count: int) -> list[str]:
+    """Laboratory values of the patient, each jittered, in the patient's random order."""
+    parts = []
+    for key in several(tuple(TESTS), count, draw):
+        test = TESTS[key]
+        value = context["labs"][key] * (0.9 + 0.2 * draw())
+        flag = " (H)" if value > test.high else " (L)" if value < test.low else ""
+        parts.append(f"{pick(test.names, draw)} {value:.{test.digits}f}{flag}")
+    return parts
+
+
+def write(context: dict, style: Style, draw: Draw) -> str:
+    """Chief complaint, events, medications, exam, labs, assessment and plan."""
+    admission = draw() < 0.2
+    lines = [f"Chief Complaint:  {pick(context['presenting'], draw)}"]
+    if admission:
+        lines += ["HPI:", joined([expand(GRAMMAR["hpi"], draw, context) for _ in range(4)])]
+    else:
+        lines.append("24 Hour Events:")
+        lines += [
+            capital(expand(GRAMMAR["event24"], draw, context)) for _ in range(1 + int(draw() * 3))
+        ]
+    lines.append(f"Allergies: {capital(context['allergy'])}")
+    lines += ["Current medications:", ", ".join(several(context["dosed"], 4, draw))]
+    lines += ["Physical Examination", *map(capital, _exam(context, draw))]
+    lines += ["Labs / Radiology", ", ".join(lab_lines(context, draw, 8 + int(draw() * 6)))]
+    lines.append("Assessment and Plan")
+    for _ in range(3 + int(draw() * 3)):
+        lines.append(
+            "- "
+            + joined([expand(GRAMMAR["assess"], draw, context) for _ in range(1 + int(draw() * 2))])
+        )
+    return wrapped(articles("\n".join(lines)), style.width) + "\n"
+
+
+def _exam(context: dict, draw: Draw) -> list[str]:
+    rule = GRAMMAR["exam_line"]
+    return [expand((alternative,), draw, context) for alternative in several(rule, 5, draw)]
