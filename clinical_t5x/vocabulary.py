@@ -16,26 +16,28 @@ from clinical_t5x.console import run_command, say, say_json
 def main(argv: Sequence[str]) -> int | None:
     """Train the vocabulary; do nothing when it is there already."""
     options = _parser().parse_args(argv)
-    from clinical_t5x.data import home
-    from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_vocabulary
+    from clinical_t5x.data import home, vocabulary_training
 
     corpus = home.corpus_directory(options.corpus, options.data_dir)
     directory = home.vocabulary_directory(options.name, options.data_dir)
-    say(f"Training vocabulary {options.name!r} on {corpus}")
-    started = time.monotonic()
-    manifest = train_vocabulary(
-        corpus,
-        directory,
-        VocabularyOptions(
-            size=options.size,
-            max_words=options.max_words,
-            lower_case=options.lower_case,
-            seed=options.seed,
-        ),
+    how = vocabulary_training.VocabularyOptions(
+        size=options.size,
+        max_words=options.max_words,
+        lower_case=options.lower_case,
+        seed=options.seed,
     )
+    say(f"Training vocabulary {options.name!r} on {corpus}")
+    if vocabulary_training.is_trained(corpus, directory, how):
+        say("It is there already, made from the same corpus with the same options.")
+    started = time.monotonic()
+    manifest = vocabulary_training.train_vocabulary(corpus, directory, how)
     _report(manifest, time.monotonic() - started)
     say(f"Vocabulary: {directory}")
-    say("Next: python -m t5x.train --gin_file=gin/clinical_base.gin")
+    say(
+        "Next: python -m t5x.train --gin_file=gin/clinical_base.gin"
+        if options.corpus == options.name == "clinical"
+        else "Next: register a task for it (docs/data.md, another corpus)"
+    )
     if options.json:
         say_json({"vocabulary": str(directory), **manifest})
     return None

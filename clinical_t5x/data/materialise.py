@@ -126,7 +126,7 @@ def _write_store(
             },
             "span_corruption": _corruption_description(corruption),
         },
-        "definition": fingerprint({k: made_from[k] for k in ("preprocessors", "modules")}),
+        "definition": fingerprint(made_from["preprocessors"]),
         "eos_id": int(vocabulary.eos_id),
         "vocab_size": int(vocabulary.vocab_size),
         "extra_ids": int(_sentinels_of(vocabulary)),
@@ -232,9 +232,11 @@ def describe_step(step: Any) -> str:
 
 
 def _modules_of(steps: Any) -> set[str]:
+    """Modules whose source decides what the steps do, SeqIO and TensorFlow left out."""
     functions = [getattr(step, "func", step) for step in steps]
     modules = {getattr(function, "__module__", "") or "" for function in functions}
-    return {name for name in modules if name and not name.startswith(("seqio", "tensorflow"))}
+    modules = {name for name in modules if name and not name.startswith(("seqio", "tensorflow"))}
+    return modules.union(*(getattr(sys.modules.get(name), "RELIES_ON", ()) for name in modules))
 
 
 def _asks_for_lengths(task: Any) -> bool:

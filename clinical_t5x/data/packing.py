@@ -103,6 +103,17 @@ def packed_features(
     }
 
 
+def as_one_segment(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Features of padded rows as those of packed rows with one segment each."""
+    added = {}
+    for side, tokens in (("encoder", "encoder_input_tokens"), ("decoder", "decoder_target_tokens")):
+        segments = (features[tokens] != 0).astype(np.int32)
+        added[f"{side}_segment_ids"] = segments
+        added[f"{side}_positions"] = segments * np.arange(segments.shape[1], dtype=np.int32)
+    inputs = features["decoder_input_tokens"] * added["decoder_segment_ids"]
+    return {**features, **added, "decoder_input_tokens": inputs}
+
+
 def _padded(sequences: Sequence[np.ndarray], size: int) -> np.ndarray:
     padded = np.zeros((len(sequences), size), np.int32)
     for row, tokens in zip(padded, sequences, strict=True):

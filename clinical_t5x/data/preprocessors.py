@@ -21,6 +21,9 @@ from clinical_t5x.corpus.deid_tags import replace_tags
 
 TAGS, KEEP = "tags", "keep"
 
+# What these steps call elsewhere: a token store is stale when one of these modules has changed.
+RELIES_ON = ("clinical_t5x.corpus.deid_tags",)
+
 
 def check_deid(deid: str) -> None:
     """Raise unless `deid` names a way to treat de-identified spans."""

@@ -87,7 +87,8 @@ class TokenStore:
             raise UserError(f"{path} has not the size its offsets say; remove its store")
         if not offsets[-1]:  # an empty file cannot be mapped
             return TokenSequences(np.zeros(0, dtype), offsets)
-        return TokenSequences(np.memmap(path, dtype, mode="r"), offsets)
+        # A plain view of the mapped file: slices of a memmap object are many times slower to make.
+        return TokenSequences(np.memmap(path, dtype, mode="r").view(np.ndarray), offsets)
 
     @property
     def kind(self) -> str:

@@ -34,6 +34,7 @@ from clinical_t5x.data.vocabulary import (
     forget_loaded_models,
 )
 from clinical_t5x.storage import (
+    completion,
     is_complete,
     read_json,
     sha256_file,
@@ -93,16 +94,11 @@ def train_vocabulary(
     """
     train_shards = shards_of(corpus_dir, "train")
     corpus = read_json(corpus_dir / "manifest.json")
-    made_from = {
-        "corpus": corpus["content_sha256"],
-        "options": dataclasses.asdict(options),
-        "format": 1,
-    }
-    if not is_complete(directory, made_from):
+    if not is_trained(corpus_dir, directory, options):
         fraction = min(1.0, options.max_words / max(1, corpus["splits"]["train"]["words"]))
         counts, documents = count_words(train_shards, fraction, options.seed)
         proto = train_model(counts, options)
-        with stage_directory(directory, made_from) as partial:
+        with stage_directory(directory, _made_from(corpus_dir, options)) as partial:
             (partial / MODEL_FILE).write_bytes(proto)
             manifest = _manifest(proto, partial / MODEL_FILE, counts, documents, options)
             manifest |= {
@@ -114,6 +110,22 @@ def train_vocabulary(
             write_json_atomically(partial / "manifest.json", manifest)
         forget_loaded_models()
     return read_json(directory / "manifest.json")
+
+
+def is_trained(corpus_dir: epath.Path, directory: epath.Path, options: VocabularyOptions) -> bool:
+    """Whether the vocabulary is there, made from this corpus with these options."""
+    if completion(corpus_dir) is None:
+        return False
+    return is_complete(directory, _made_from(corpus_dir, options))
+
+
+def _made_from(corpus_dir: epath.Path, options: VocabularyOptions) -> dict[str, Any]:
+    corpus = read_json(corpus_dir / "manifest.json")
+    return {
+        "corpus": corpus["content_sha256"],
+        "options": dataclasses.asdict(options),
+        "format": 1,
+    }
 
 
 def count_words(
