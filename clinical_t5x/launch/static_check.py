@@ -177,11 +177,11 @@ class _Check:
             scope, identity = waiting.pop()
             self._reached.add(identity)
             for binding in self._bindings_of(scope, identity):
-                for reference, place in self._references(binding):
-                    symbol = self._names.meaning(reference.name, place)
+                for reference, stands_in, outer in self._references(binding, scope):
+                    symbol = self._names.meaning(reference.name, stands_in)
                     if symbol is None:
                         continue
-                    inner = reference.scoped_name.rpartition("/")[0] or scope
+                    inner = reference.scoped_name.rpartition("/")[0] or outer
                     found = (inner, _identity(symbol, reference.name))
                     if reference.called:
                         self._check_required(symbol, inner, reference.name)
@@ -196,17 +196,20 @@ class _Check:
             if applies and (owner == identity or owner.startswith(f"{identity}.")):
                 yield binding
 
-    def _references(self, binding: Binding) -> Iterator[tuple[Reference, Binding]]:
-        """References in a binding's value, through macros, each with the binding it stands in."""
-        waiting, seen = [binding], set()
+    def _references(self, binding: Binding, scope: str) -> Iterator[tuple[Reference, Binding, str]]:
+        """References in a binding's value: each with the binding it stands in, and its scope.
+
+        gin evaluates a macro's value in a scope of the macro's name.
+        """
+        waiting, seen = [(binding, scope)], set()
         while waiting:
-            current = waiting.pop()
+            current, current_scope = waiting.pop()
             for leaf in iterate_leaves(current.value):
                 if isinstance(leaf, Reference):
-                    yield leaf, current
+                    yield leaf, current, current_scope
                 elif isinstance(leaf, Macro) and leaf.name in self._macros.keys() - seen:
                     seen.add(leaf.name)
-                    waiting.append(self._macros[leaf.name])
+                    waiting.append((self._macros[leaf.name], leaf.name))
 
     def _check_required(self, symbol: Symbol, scope: str, name: str) -> None:
         """What gin calls gets its arguments from gin alone: those without default must be bound."""

@@ -82,53 +82,47 @@ def losses(model_dir):
     return [json.loads(line)["loss"] for line in lines]
 
 
-def test_runs_twice_in_one_process_and_leaves_nothing(recipe, tmp_path):
-    main, prefixes = sys.modules["__main__"], list(gin.config._LOCATION_PREFIXES)
-    names = set(vars(main))
-    notices = []
-    state = train(recipe, tmp_path / "a", announce=notices.append)
+@pytest.fixture(scope="module")
+def first_run(recipe, tmp_path_factory):
+    """One finished run: its MODEL_DIR, what was announced, and the state that came back."""
+    model_dir, notices = tmp_path_factory.mktemp("runs") / "first", []
+    state = train(recipe, model_dir, "EVAL_PERIOD = 2", announce=notices.append)
+    return model_dir, notices, state
+
+
+def test_run_returns_the_state_and_writes_checkpoint_and_configuration(first_run):
+    model_dir, notices, state = first_run
     assert int(state.step) == 2
-    assert (tmp_path / "a" / "checkpoint_2").is_dir()
-    state = train(recipe, tmp_path / "b", "TRAIN_STEPS = 4", "EVAL_PERIOD = 2")
-    assert int(state.step) == 4
+    assert (model_dir / "checkpoint_2").is_dir()
+    assert "float32 on this CPU" in " ".join(notices)
+    written = (model_dir / "config.gin").read_text()
+    assert "TRAIN_STEPS = 2" in written
+    assert "T5Config.dtype = 'float32'" in written
+
+
+def test_written_configuration_is_a_recipe_with_the_same_result(first_run, tmp_path):
+    """A second run in the same process, from config.gin: same seed, same bits."""
+    model_dir, _, _ = first_run
+    again = train(str(model_dir / "config.gin"), tmp_path / "again")
+    assert int(again.step) == 2
+    assert losses(tmp_path / "again") == losses(model_dir)
+
+
+def test_run_leaves_nothing_behind_and_heeds_the_command_line(
+    recipe, first_run, tmp_path, monkeypatch
+):
+    main, prefixes = sys.modules["__main__"], list(gin.config._LOCATION_PREFIXES)
+    monkeypatch.setattr(main, "train", "the user's own", raising=False)
+    monkeypatch.delenv("CLINICAL_T5X_DATA", raising=False)
+    names = set(vars(main))
+    wishes = ["network.T5Config.dtype = bfloat16", "RANDOM_SEED = 4", "EVAL_PERIOD = 2"]
+    train(recipe, tmp_path / "b", *wishes, data_dir=tmp_path / "home")
+    assert "T5Config.dtype = 'bfloat16'" in (tmp_path / "b" / "config.gin").read_text()
+    assert losses(tmp_path / "b") != losses(first_run[0])
     assert sys.modules["__main__"] is main and set(vars(main)) == names
+    assert main.train == "the user's own"
     assert prefixes == gin.config._LOCATION_PREFIXES
     assert not gin.config_str().strip()
-    assert "float32 on this CPU" in " ".join(notices)
-
-
-def test_config_gin_says_what_ran_and_runs_again(recipe, tmp_path):
-    train(recipe, tmp_path / "a")
-    written = (tmp_path / "a" / "config.gin").read_text()
-    assert "TRAIN_STEPS = 2" in written
-    assert "dtype = 'float32'" in written
-    # The operative configuration is a recipe itself.
-    again = train(str(tmp_path / "a" / "config.gin"), tmp_path / "b")
-    assert int(again.step) == 2
-
-
-def test_bfloat16_on_the_command_line_stays(recipe, tmp_path):
-    train(recipe, tmp_path / "a", "network.T5Config.dtype = bfloat16")
-    assert "T5Config.dtype = 'bfloat16'" in (tmp_path / "a" / "config.gin").read_text()
-
-
-def test_same_seed_same_bits(recipe, tmp_path):
-    for name in ("a", "b"):
-        train(recipe, tmp_path / name, "EVAL_PERIOD = 2")
-    assert losses(tmp_path / "a") == losses(tmp_path / "b")
-    train(recipe, tmp_path / "c", "EVAL_PERIOD = 2", "RANDOM_SEED = 4")
-    assert losses(tmp_path / "a") != losses(tmp_path / "c")
-
-
-def test_users_own_main_is_given_back(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["__main__"], "train", "mine", raising=False)
-    train(recipe, tmp_path / "a")
-    assert sys.modules["__main__"].train == "mine"
-
-
-def test_data_home_holds_for_the_run_only(recipe, tmp_path, monkeypatch):
-    monkeypatch.delenv("CLINICAL_T5X_DATA", raising=False)
-    train(recipe, tmp_path / "a", data_dir=tmp_path / "home")
     assert "CLINICAL_T5X_DATA" not in os.environ
 
 
@@ -147,13 +141,8 @@ def test_impossible_value_is_a_users_error_without_gins_additions(
     with pytest.raises(UserError, match=expected) as caught:
         train(recipe, tmp_path / "a", binding)
     assert "In call to configurable" not in str(caught.value)
+    assert not gin.config_str().strip()
     assert "\n" not in str(caught.value)
-
-
-def test_error_leaves_gin_clean_for_the_next_run(recipe, tmp_path):
-    with pytest.raises(UserError):
-        train(recipe, tmp_path / "a", "BATCH_SIZE = 0")
-    assert int(train(recipe, tmp_path / "a").step) == 2
 
 
 def test_no_gin_file_is_a_users_error():

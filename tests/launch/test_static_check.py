@@ -198,3 +198,10 @@ def test_long_list_of_problems_is_cut(check):
     lines = "\n".join(f"X{n} = %UNDEFINED_{n}" for n in range(20))
     with pytest.raises(UserError, match="and 14 more of the kind"):
         check(HEAD + lines)
+
+
+def test_macro_is_a_scope_of_its_name(check):
+    """gin evaluates what a macro stands for in a scope of the macro's name."""
+    text = HEAD + "from t5x.examples.t5 import network\nMODEL/network.T5Config.emb_dim = 77"
+    bound = check(text).bound("clinical_t5x.models.config:T5Config", "emb_dim")
+    assert {binding.scope: binding.value for binding in bound} == {"": 128, "MODEL": 77}
