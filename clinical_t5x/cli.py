@@ -20,6 +20,7 @@ VERBS = {
     "train": "pre-train or fine-tune, as gin files say",
     "eval": "score a checkpoint on a benchmark",
     "infer": "write a checkpoint's predictions",
+    "majority": "score the answers that need no model",
     "report": "make tables and charts of results",
     "convert": "convert checkpoints from and to Hugging Face and T5X",
     "plan": "say what a run needs in memory and time",
