@@ -21,7 +21,7 @@ from clinical_t5x.console import Progress, UserError
 from clinical_t5x.data import store_catalog
 from clinical_t5x.data.span_corruption import SpanCorruption
 from clinical_t5x.data.token_store import EXAMPLES, STREAM, TokenStoreWriter
-from clinical_t5x.data.vocabulary import content_hash_of
+from clinical_t5x.data.vocabulary import content_hash_of, read_model
 from clinical_t5x.storage import fingerprint, is_complete, stage_directory
 
 # Gold and pass-through features that an evaluation needs; whole contexts stay in the data set.
@@ -213,7 +213,7 @@ def describe_vocabulary(vocabulary: Any) -> dict[str, Any]:
     if file is None:
         content = getattr(vocabulary, "content_hash", None) or repr(vocabulary)
     else:
-        content = content_hash_of(epath.Path(file).read_bytes(), extra_ids)
+        content = content_hash_of(read_model(file), extra_ids)
     return {
         "file": None if file is None else store_catalog.path_in_home(file),
         "extra_ids": extra_ids,

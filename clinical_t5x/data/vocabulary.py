@@ -187,17 +187,22 @@ class _LoadedModel:
         self.processor = processor
 
 
-@functools.lru_cache(maxsize=8)
-def _load(path: str) -> _LoadedModel:
-    import sentencepiece
-
+def read_model(path: str | os.PathLike) -> bytes:
+    """The bytes of a SentencePiece model file; UserError when there is none."""
     file = epath.Path(path)
     if not file.exists():
         raise UserError(
             f"there is no vocabulary at {path}; make one from the prepared corpus with:"
             " python -m clinical_t5x.vocabulary"
         )
-    proto = file.read_bytes()
+    return file.read_bytes()
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: str) -> _LoadedModel:
+    import sentencepiece
+
+    proto = read_model(path)
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
     except RuntimeError as error:
