@@ -1,5 +1,6 @@
 """Every recipe is complete, says what it is, and binds T5X's names only."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def _command(name):
     return verb, re.findall(r"--gin_file=(\S+)", command), re.findall(r"--gin\.(\w+)=", command)
 
 
+@functools.cache
 def _check(name, *more_files):
     facade.provide()
     verb, files, given = _command(name)
