@@ -66,6 +66,16 @@ def documents(count: int = 60) -> list[str]:
     ]
 
 
+COLUMNS = {
+    **dict.fromkeys(
+        ("document_id", "patient_id", "person_id", "source", "category", "description",
+         "charttime", "text"),
+        pl.String,
+    ),
+    "num_words": pl.Int64,
+}  # fmt: skip
+
+
 def write_corpus(directory: epath.Path, texts: list[str], content: str = "c0") -> None:
     """A prepared corpus as `prepare` leaves it: nine tenths in train."""
     rows = [
@@ -83,7 +93,9 @@ def write_corpus(directory: epath.Path, texts: list[str], content: str = "c0") -
         for split, part in splits.items():
             for shard in range(2):
                 name = f"{split}-{shard:05}-of-00002.parquet"
-                pl.DataFrame(part[shard::2]).write_parquet(str(partial / "documents" / name))
+                pl.DataFrame(part[shard::2], schema=COLUMNS).write_parquet(
+                    str(partial / "documents" / name)
+                )
         counts = {
             split: {
                 "documents": len(part),

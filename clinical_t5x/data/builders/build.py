@@ -13,9 +13,9 @@ from etils import epath
 from clinical_t5x.console import UserError
 from clinical_t5x.data import benchmarks
 from clinical_t5x.data.builders import versions
+from clinical_t5x.data.documents import count_documents, shards_of
 from clinical_t5x.data.home import tfds_directory
 from clinical_t5x.storage import (
-    completion,
     is_complete,
     read_json,
     sha256_file,
@@ -57,18 +57,22 @@ def build_all(
 
 def build_corpus(corpus_dir: epath.Path, data_dir: str | os.PathLike) -> epath.Path:
     """Write the data set `clinical_notes` of a prepared corpus; returns its directory."""
-    if completion(corpus_dir) is None:
-        raise UserError(
-            f"there is no prepared corpus at {corpus_dir}; make it with:"
-            " python -m clinical_t5x.prepare"
-        )
+    documents = {
+        split: sum(map(count_documents, shards_of(corpus_dir, split)))
+        for split in ("train", "validation")
+    }
     manifest = read_json(corpus_dir / "manifest.json")
     name = versions.dataset_of_corpus(corpus_dir.name)
     made_from = {
         "data_set": f"{name}:{versions.CLINICAL_NOTES}",
         "corpus": manifest["content_sha256"],
     }
-    documents = {split: counts["documents"] for split, counts in manifest["splits"].items()}
+    for split, count in documents.items():
+        if count == 0:
+            raise UserError(
+                f"the corpus at {corpus_dir} has no documents in its split {split!r}; prepare more"
+                " notes, or with another --validation_percent"
+            )
     return _build(name, versions.CLINICAL_NOTES, made_from, corpus_dir, documents, data_dir)
 
 
@@ -76,18 +80,18 @@ def build_benchmark(
     benchmark: str, physionet: epath.Path, data_dir: str | os.PathLike
 ) -> epath.Path:
     """Write the data set of a benchmark; returns its directory."""
-    version = _builder_classes()[benchmark].VERSION
+    version = versions.BENCHMARKS[benchmark]
     files = benchmarks.files_of(benchmark, physionet)
     made_from = {
         "data_set": f"{benchmark}:{version}",
         "files": {path.name: sha256_file(path) for path in files.values()},
     }
-    directory = tfds_directory(data_dir) / benchmark / str(version)
+    directory = tfds_directory(data_dir) / benchmark / version
     if is_complete(directory, made_from):
         return directory
     records = benchmarks.read(benchmark, physionet)
     counts = {split: len(found) for split, found in records.items()}
-    return _build(benchmark, str(version), made_from, physionet, counts, data_dir)
+    return _build(benchmark, version, made_from, physionet, counts, data_dir)
 
 
 def _build(
@@ -105,7 +109,9 @@ def _build(
     import tensorflow_datasets as tfds
 
     dataset, _, config = name.partition("/")
-    num_shards = max(1, min(_MOST_SHARDS, max(counts.values()) // _EXAMPLES_PER_SHARD))
+    # TFDS gives every split as many shards, and none may be empty.
+    wanted = max(1, max(counts.values()) // _EXAMPLES_PER_SHARD)
+    num_shards = min(_MOST_SHARDS, wanted, min(counts.values()))
     with stage_directory(directory, dict(made_from)) as partial:
         builder = _builder_classes()[dataset](
             data_dir=partial / "build",

@@ -7,6 +7,8 @@ MEDNLI = "1.0.0"
 RADQA = "1.0.0"
 CLIP = "1.0.0"
 
+BENCHMARKS = {"mednli": MEDNLI, "radqa": RADQA, "clip": CLIP}
+
 DEFAULT_CORPUS = "clinical"
 
 
