@@ -19,6 +19,7 @@ from etils import epath
 import clinical_t5x
 from clinical_t5x.console import Progress, UserError
 from clinical_t5x.data import store_catalog
+from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.data.span_corruption import SpanCorruption
 from clinical_t5x.data.token_store import EXAMPLES, STREAM, TokenStoreWriter
 from clinical_t5x.data.vocabulary import content_hash_of, read_model
@@ -31,6 +32,7 @@ _NEVER_IN_RECORDS = (*_TOKEN_FEATURES, "context", "context_before", "context_aft
 
 def load_task(task_name: str, module: str | None = None) -> Any:
     """The SeqIO task (or mixture) of that name, after importing the module that registers it."""
+    import_tensorflow()
     import seqio
 
     if module:

@@ -15,6 +15,7 @@ from clinical_t5x.data import benchmarks
 from clinical_t5x.data.builders import versions
 from clinical_t5x.data.documents import count_documents, shards_of
 from clinical_t5x.data.home import tfds_directory
+from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.storage import (
     is_complete,
     read_json,
@@ -106,6 +107,7 @@ def _build(
     directory = tfds_directory(data_dir) / name / version
     if is_complete(directory, dict(made_from)):
         return directory
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     dataset, _, config = name.partition("/")
