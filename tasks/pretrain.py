@@ -37,13 +37,14 @@ def register(
       The task's name.
     """
     vocabulary = vocabulary or ClinicalVocabulary(name=corpus)
+    files = "--physionet DIR" if corpus == "clinical" else f"--notes FILE --name {corpus}"
     return replace_registration(
         name or (NAME if corpus == "clinical" else f"{corpus}_pretrain_v1"),
         source=PreparedDataSource(
             dataset_of_corpus(corpus),
             CLINICAL_NOTES,
             splits={"train": "train", "validation": "validation"},
-            made_by=f"python -m clinical_t5x.prepare --name {corpus}",
+            made_by=f"python -m clinical_t5x.prepare {files}",
         ),
         preprocessors=[
             document_text,

@@ -33,6 +33,8 @@ class Batches:
       batch_size: rows of a batch, over all hosts.
       manifest_hash: SHA-256 of the stores and of the options that decide the order, next to seed
         and batch size.
+      vocabularies: content hash of the vocabulary of inputs and of targets, as
+        `ClinicalVocabulary.content_hash` has it.
       summary: measured counts by task: tokens, truncated examples, rows.
     """
 
@@ -40,6 +42,7 @@ class Batches:
     feature_lengths: dict[str, int]
     batch_size: int
     manifest_hash: str
+    vocabularies: dict[str, str]
     summary: dict[str, Any]
 
     @property
@@ -81,6 +84,7 @@ class Examples:
       feature_lengths: lengths given, or the longest found.
       task_version: name of the task, which carries its version, and a hash of its definition.
       manifest_hash: SHA-256 of the store.
+      vocabularies: as for `Batches`.
       records: what belongs to each example: id, unit, texts as read and to be written, gold.
     """
 
@@ -91,6 +95,7 @@ class Examples:
     feature_lengths: dict[str, int]
     task_version: str
     manifest_hash: str
+    vocabularies: dict[str, str]
 
 
 def open_store(
@@ -157,14 +162,17 @@ def open_batches(
         rates = _mixture_rates(task_name, split, module)
         if rates and (lengths is None or not {"inputs", "targets"} <= lengths.keys()):
             raise UserError(f"the mixture {task_name} needs TASK_FEATURE_LENGTHS")
-        parts, hashes, summary = [], {}, {}
+        parts, hashes, vocabularies, summary = [], {}, {}, {}
         for number, name in enumerate(rates or {task_name: 1.0}):
             store = open_store(name, split=split, feature_lengths=lengths, module=module)
             part_seed = seed + number * 1_000_003  # parts of a mixture have noise of their own
             source = _row_source(store, lengths, part_seed, pack=pack, mixed=bool(rates))
+            vocabularies[name] = store.manifest["content"]["vocabularies"]
             parts.append(OrderedRows(source, part_seed, shuffle=shuffle))
             hashes[name] = store.content_hash
             summary[name] = {**source.summary, "rows": source.size}
+    if any(found != vocabularies[name] for found in vocabularies.values()):
+        raise UserError(f"the tasks of the mixture {task_name} have different vocabularies")
     packed = isinstance(source, PackedRows)
     order = {"lengths": source.lengths, "packed": packed, "shuffle": shuffle, "rates": rates}
     return Batches(
@@ -172,6 +180,7 @@ def open_batches(
         feature_lengths=source.lengths,
         batch_size=batch_size,
         manifest_hash=fingerprint({"stores": hashes, **order}),
+        vocabularies=vocabularies[name],
         summary=summary,
     )
 
@@ -241,4 +250,5 @@ def open_examples(
         feature_lengths=rows.lengths,
         task_version=f"{task_name}@{store.manifest['definition'][:12]}",
         manifest_hash=store.content_hash,
+        vocabularies=store.manifest["content"]["vocabularies"],
     )

@@ -8,6 +8,8 @@ before, so a run resumes at any step at once, on any number of hosts.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 _ROUNDS = 6
@@ -26,8 +28,9 @@ def mix(values: np.ndarray) -> np.ndarray:
 def permute(positions: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarray:
     """Map positions in [0, size) one to one onto [0, size), as a permutation chosen by `key`.
 
-    A Feistel network on the smallest even number of bits that holds `size`; results outside of the
-    range walk on until they fall inside, which takes fewer than four turns on average.
+    A Feistel network on pairs (left, right) with left < a and right < b, where a * b is the least
+    such product not below `size` with a about its root: the two sides are shifted in turn by a hash
+    of the other. The few results outside of the range walk on until they fall inside.
 
     Args:
       positions: integers, shape [N].
@@ -38,15 +41,17 @@ def permute(positions: np.ndarray, size: int, key: tuple[int, ...]) -> np.ndarra
       int64, shape [N].
     """
     round_keys = np.random.SeedSequence([_PURPOSE_ORDER, *key]).generate_state(_ROUNDS, np.uint64)
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    mask = np.uint64((1 << int(half)) - 1)
+    a = math.isqrt(size - 1) + 1
+    b = -(-size // a)
+    a, b = np.uint64(a), np.uint64(b)
     values = np.asarray(positions).astype(np.uint64)
     outside = np.ones(values.shape, bool)
     while outside.any():
-        left, right = values[outside] >> half, values[outside] & mask
-        for round_key in round_keys:
-            left, right = right, left ^ (mix(right ^ round_key) & mask)
-        values[outside] = (left << half) | right
+        left, right = np.divmod(values[outside], b)
+        for even_key, odd_key in round_keys.reshape(-1, 2):
+            left = (left + mix(right ^ even_key) % a) % a
+            right = (right + mix(left ^ odd_key) % b) % b
+        values[outside] = left * b + right
         outside = values >= np.uint64(size)
     return values.astype(np.int64)
 

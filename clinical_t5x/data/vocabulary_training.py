@@ -124,7 +124,7 @@ def _made_from(corpus_dir: epath.Path, options: VocabularyOptions) -> dict[str, 
     return {
         "corpus": corpus["content_sha256"],
         "options": dataclasses.asdict(options),
-        "format": 1,
+        "format": 2,
     }
 
 
@@ -179,6 +179,7 @@ def train_model(counts: Counter[str], options: VocabularyOptions) -> bytes:
                 bos_id=-1,
                 user_defined_symbols=["\n", "\t", *DEID_TAGS],
                 byte_fallback=True,
+                character_coverage=0.99999,  # the default spells ">" and "~" in bytes
                 split_digits=True,
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,

@@ -178,6 +178,12 @@ def test_manifest_hash_follows_what_decides_the_order(in_tiny_home):
     assert len(hashes) == 5
 
 
+def test_vocabularies_are_named_by_content(in_tiny_home):
+    expected = dict.fromkeys(("inputs", "targets"), ClinicalVocabulary().content_hash)
+    assert batches(PRETRAIN).vocabularies == expected
+    assert open_examples("mednli_v1", split="test").vocabularies == expected
+
+
 def test_mixture_keeps_its_rates(in_tiny_home):
     seqio.MixtureRegistry.add("mixed_for_test", [("mednli_v1", 3), ("mimic_pretrain_v1", 1)])
     try:
@@ -339,6 +345,19 @@ def test_seqio_reads_the_pretraining_task_itself(in_tiny_home):
     opened = batches(PRETRAIN, feature_lengths=lengths)
     assert len(examples) == opened.rows_per_epoch
     assert {(len(e["inputs"]), len(e["targets"])) for e in examples} == {(64, 14)}
+
+
+def test_seqio_vocabulary_works_wherever_ours_does(in_tiny_home):
+    file = ClinicalVocabulary().sentencepiece_model_file
+    name = tasks.mednli.register(
+        "mednli_of_seqio", vocabulary=seqio.SentencePieceVocabulary(file, extra_ids=100)
+    )
+    ours, theirs = (open_examples(task, split="test") for task in ("mednli_v1", name))
+    assert [i.tolist() for i in ours.inputs] == [i.tolist() for i in theirs.inputs]
+    name = tasks.pretrain.register(
+        "pretrain_of_seqio", vocabulary=seqio.SentencePieceVocabulary(file, extra_ids=100)
+    )
+    assert same(batches({**PRETRAIN, "task_name": name}).batch(3), batches(PRETRAIN).batch(3))
 
 
 def test_another_corpus_is_another_task(own_home):

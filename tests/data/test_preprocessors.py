@@ -1,6 +1,7 @@
 import functools
 
 import pytest
+import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,15 +55,31 @@ CLINICAL_WORDS = ["Follow", "[Name]", "-", "CT", "12", "mg", "Dr.", "lisinopril"
 sentences = st.lists(st.sampled_from(CLINICAL_WORDS), max_size=60).map(" ".join)
 
 
-@settings(max_examples=200, deadline=None)
-@given(before=sentences, sentence=sentences.filter(bool), after=sentences)
-def test_window_fits_its_budget_and_uses_it(tiny_home, before, sentence, after):
+@pytest.fixture(scope="module")
+def costs(tiny_home, tmp_path_factory):
+    """Token counts by our vocabulary and by one of T5's kind, which puts a blank before a text."""
+    theirs = str(tmp_path_factory.mktemp("model") / "m")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(CLINICAL_WORDS)] * 5),
+        model_prefix=theirs, vocab_size=60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
     with reading_from(tiny_home):
-        vocabulary = ClinicalVocabulary()
-        cost = functools.lru_cache(None)(lambda text: len(vocabulary.encode(text)))
-        text, cut = window_text(before, sentence, after, tokens=100, cost=cost)
-        used = len(vocabulary.encode(text)) + 1
-        longest_word = max(len(vocabulary.encode(" " + word)) for word in CLINICAL_WORDS)
+        ours = ClinicalVocabulary().sentencepiece_model_file
+    vocabularies = {name: ClinicalVocabulary(name) for name in (ours, f"{theirs}.model")}
+    return [
+        functools.lru_cache(None)(lambda text, v=vocabulary: len(v.encode(text)))
+        for vocabulary in vocabularies.values()
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(before=sentences, sentence=sentences.filter(bool), after=sentences, which=st.integers(0, 1))
+def test_window_fits_its_budget_and_uses_it(costs, before, sentence, after, which):
+    cost = costs[which]
+    text, cut = window_text(before, sentence, after, tokens=100, cost=cost)
+    used = cost(text) + 1
+    longest_word = max(cost(" " + word) for word in CLINICAL_WORDS)
     assert used <= 100
     whole_note = " ".join(part for part in (before, sentence, after) if part)
     if not cut:

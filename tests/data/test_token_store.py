@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinical_t5x.console import UserError
-from clinical_t5x.data.token_store import TokenStore, TokenStoreWriter
+from clinical_t5x.data.token_store import TokenStore, TokenStoreWriter, local_copy
 from clinical_t5x.storage import stage_directory
 
 
@@ -76,6 +76,15 @@ def test_store_killed_while_written_is_not_taken_for_whole(tmp_path):
     assert not directory.exists()
     with pytest.raises(UserError, match="not complete"):
         TokenStore(directory)
+
+
+def test_copy_of_a_distant_store_is_made_once(tmp_path):
+    store = write(epath.Path(tmp_path) / "s", [([1, 2], [3])])
+    copied = local_copy(store.directory, epath.Path(tmp_path) / "cache")
+    assert TokenStore(copied).features["inputs"][0].tolist() == [1, 2]
+    written = (copied / "inputs.u16").stat().mtime
+    assert local_copy(store.directory, epath.Path(tmp_path) / "cache") == copied
+    assert (copied / "inputs.u16").stat().mtime == written
 
 
 def test_damaged_store_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus import deid_tags
 from clinical_t5x.data.home import reading_from
 from clinical_t5x.data.vocabulary import DEID_TAGS, ClinicalVocabulary
 
@@ -55,6 +56,10 @@ def test_special_ids_and_pieces(vocabulary):
         *vocabulary.encode("1"),
         *vocabulary.encode("2"),
     ]
+
+
+def test_tags_are_those_of_the_corpus():
+    assert set(DEID_TAGS) == set(deid_tags.TAGS)
 
 
 def test_sentinels_count_down_from_the_top(vocabulary):
