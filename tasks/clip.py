@@ -56,7 +56,6 @@ def register(
             text_format,
             *tokenised_with_end(),
         ],
-        postprocess_fn=stripped,
         metric_fns=[clip_metrics],
         output_features={
             "inputs": seqio.Feature(vocabulary),
@@ -77,11 +76,6 @@ def text_format(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         "inputs": record["inputs"],
         "targets": tf.strings.reduce_join(record["labels"], separator=", "),
     }
-
-
-def stripped(text: str, **_: Any) -> str:
-    """A decoded list of labels without blanks around it."""
-    return text.strip()
 
 
 register()

@@ -47,7 +47,6 @@ def register(name: str = "mednli_v1", *, vocabulary: Any = None, deid: str = TAG
             text_format,
             *tokenised_with_end(),
         ],
-        postprocess_fn=stripped,
         metric_fns=[mednli_metrics],
         output_features={
             "inputs": seqio.Feature(vocabulary),
@@ -69,11 +68,6 @@ def text_format(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         "inputs": tf.where(ended, inputs, inputs + "."),
         "targets": record["label"],
     }
-
-
-def stripped(text: str, **_: Any) -> str:
-    """A decoded label without blanks around it."""
-    return text.strip()
 
 
 register()
