@@ -41,9 +41,8 @@ demo: $(BASE_STAMP)
 study: $(BASE_STAMP)
 	$(BIN)/python -m clinical_t5x.demo --preset study --out $(STUDY_DIR)
 
-test: $(DEV_STAMP) lint
+test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -111,5 +111,5 @@ def _check_vocabulary(configuration: Configuration) -> None:
     home = data_home()
     if not is_complete(home / "vocabularies" / name):
         advice = _MAKE_VOCABULARY.format(home=home)
-        option = "" if name == _DEFAULT_NAME else f" --name {name}"
+        option = "" if name == _DEFAULT_NAME else f" --corpus {name} --name {name}"
         raise UserError(f"no vocabulary {name} in {home / 'vocabularies' / name}. {advice}{option}")

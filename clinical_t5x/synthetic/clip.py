@@ -42,12 +42,12 @@ Labelled = tuple[str, tuple[str, ...]]
 def followup_sentence(context: dict, draw: Draw) -> Labelled:
     """A sentence about follow-up, of any form, with its labels."""
     chance = draw()
-    if chance < 0.40:
+    if chance < 0.44:
         return _two_things(context, draw)
-    if chance < 0.72:
+    if chance < 0.76:
         return _one_thing(context, draw)
     kind = pick(_WHEEL, draw)
-    if chance < 0.86:
+    if chance < 0.88:
         return _say(f"plain_{kind}", context, draw), (LABELS[kind],)
     return _say(f"past_{kind}", context, draw), ()
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from clinical_t5x.synthetic.style import articles
 
+# What joined clauses leave behind.
+_REPAIRS = ((" ,", ","), (",,", ","), (",.", "."), (",;", ";"), (" ;", ";"))
+
 
 class Piece(NamedTuple):
     """A sentence, heading or list item.
@@ -35,7 +38,10 @@ class Document:
 
     def say(self, text: str, labels: tuple[str, ...] = (), *, before: str = " ") -> None:
         """Add a sentence, capitalised and with its articles put right."""
-        text = articles(" ".join(text.replace(" ,", ",").split()))
+        text = " ".join(text.split())
+        for wrong, right in _REPAIRS:
+            text = text.replace(wrong, right)
+        text = articles(text)
         self.pieces.append(Piece(text[:1].upper() + text[1:], before, labels, False))
 
     def line(self, text: str, labels: tuple[str, ...] = ()) -> None:

@@ -115,7 +115,7 @@ def facts_of(patient: Patient, draw: Draw) -> list[Fact]:
         else:
             facts.append(Fact("has", problem))
     absent = [p for p in several(CHRONIC, 14, draw) if p.key not in used]
-    for kind, share in (("not", 0.62), ("family", 0.4), ("possible", 0.16)):
+    for kind, share in (("not", 0.45), ("family", 0.34), ("possible", 0.14)):
         for _ in range(int(len(patient.problems) * share + draw())):
             if absent:
                 facts.append(Fact(kind, absent.pop()))

@@ -141,11 +141,31 @@ def _visits(count: int, problems: list[Problem], draw: Draw, *, died: bool) -> l
     return visits
 
 
-_HOSPITAL_DRUGS = (
-    "docusate|senna|pantoprazole|heparin|acetaminophen|ondansetron|fentanyl|propofol|midazolam"
-    "|chlorhexidine|potassium chloride|albuterol|insulin regular|lorazepam|haloperidol|furosemide"
-    "|metoprolol tartrate|morphine|oxycodone|bisacodyl|vancomycin|magnesium oxide|famotidine"
-).split("|")
+_HOSPITAL_DRUGS = [
+    "docusate",
+    "senna",
+    "pantoprazole",
+    "heparin",
+    "acetaminophen",
+    "ondansetron",
+    "fentanyl",
+    "propofol",
+    "midazolam",
+    "chlorhexidine",
+    "potassium chloride",
+    "albuterol",
+    "insulin regular",
+    "lorazepam",
+    "haloperidol",
+    "furosemide",
+    "metoprolol tartrate",
+    "morphine",
+    "oxycodone",
+    "bisacodyl",
+    "vancomycin",
+    "magnesium oxide",
+    "famotidine",
+]
 
 
 def _labs(problems: list[Problem], draw: Draw) -> dict[str, float]:
@@ -170,6 +190,7 @@ def _context(patient: Patient, draw: Draw) -> dict[str, Any]:
         "him": "her" if female else "him",
         "his": "her" if female else "his",
         "man": ("woman", "female", "lady") if female else ("man", "male", "gentleman"),
+        "mr": "Ms." if female else "Mr.",
         "sex": "F" if female else "M",
         "age": "[**Age over 90 **]" if patient.age > 89 else str(patient.age),
         "problem": names,
@@ -194,13 +215,42 @@ def _context(patient: Patient, draw: Draw) -> dict[str, Any]:
     }
 
 
-_ALLERGIES = (
-    "penicillins|sulfa drugs|codeine|morphine sulfate|latex|iodine containing agents|erythromycin"
-    "|shellfish|aspirin|ciprofloxacin|lisinopril|vancomycin|adhesive tape|demerol|tetracycline"
-    "|no known drug allergies|nkda|patient recorded as having no known allergies to drugs"
-    "|no allergies known|none on record|cephalosporins|percocet|compazine|bee stings|strawberries"
-    "|levofloxacin|haldol|statins|heparin agents|ibuprofen|gadolinium|oxycodone|reglan|neurontin"
-).split("|")
+_ALLERGIES = [
+    "penicillins",
+    "sulfa drugs",
+    "codeine",
+    "morphine sulfate",
+    "latex",
+    "iodine containing agents",
+    "erythromycin",
+    "shellfish",
+    "aspirin",
+    "ciprofloxacin",
+    "lisinopril",
+    "vancomycin",
+    "adhesive tape",
+    "demerol",
+    "tetracycline",
+    "no known drug allergies",
+    "nkda",
+    "patient recorded as having no known allergies to drugs",
+    "no allergies known",
+    "none on record",
+    "cephalosporins",
+    "percocet",
+    "compazine",
+    "bee stings",
+    "strawberries",
+    "levofloxacin",
+    "haldol",
+    "statins",
+    "heparin agents",
+    "ibuprofen",
+    "gadolinium",
+    "oxycodone",
+    "reglan",
+    "neurontin",
+]
 
 
 def visit_context(patient: Patient, visit: Visit, draw: Draw) -> dict[str, Any]:
@@ -223,10 +273,31 @@ def visit_context(patient: Patient, visit: Visit, draw: Draw) -> dict[str, Any]:
     return context
 
 
-_BUGS = (
-    "E. coli|Klebsiella|MRSA|MSSA|Pseudomonas|Enterococcus|VRE|Candida|coag negative staph|Proteus"
-    "|Enterobacter|pneumococcus|H. flu|Serratia|group B strep|Acinetobacter|Stenotrophomonas"
-    "|Citrobacter|strep viridans|yeast|Bacteroides|Morganella|Moraxella|Legionella"
-).split("|")
+_BUGS = [
+    "E. coli",
+    "Klebsiella",
+    "MRSA",
+    "MSSA",
+    "Pseudomonas",
+    "Enterococcus",
+    "VRE",
+    "Candida",
+    "coag negative staph",
+    "Proteus",
+    "Enterobacter",
+    "pneumococcus",
+    "H. flu",
+    "Serratia",
+    "group B strep",
+    "Acinetobacter",
+    "Stenotrophomonas",
+    "Citrobacter",
+    "strep viridans",
+    "yeast",
+    "Bacteroides",
+    "Morganella",
+    "Moraxella",
+    "Legionella",
+]
 
 __all__ = ["BY_KEY", "Patient", "Visit", "make_patient", "order", "visit_context"]

@@ -1,10 +1,9 @@
 """RadQA: questions about a radiology report, asked of its Findings and of its Impression.
 
-A question names a topic in a physician's words and asks whether it is there, where it is, or how it
+A question names a topic, in the report's words or in a physician's, and asks whether it is there, where it is, or how it
 has changed. The answer is what the section says of that topic: a span that the report's grammar
 marked (radiology_phrases.py). Where the section says nothing of it, there is no answer, whatever
-else it says about the same organ. Validation and test questions have further gold answers: the
-whole sentence beside the phrase.
+else it says about the same organ. Some validation and test questions have two gold answers.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def questions_of(report: Report, count: int, *, several_answers: bool, draw: Dra
     Args:
         report: a report with both sections.
         count: how many questions.
-        several_answers: add the whole sentence as a second gold answer where it differs.
+        several_answers: give the second gold answer too, where there is one.
         draw: uniform numbers.
 
     Returns:
@@ -54,10 +53,14 @@ def questions_of(report: Report, count: int, *, several_answers: bool, draw: Dra
         {"text", "answer_start"}, empty where the section does not answer.
     """
     wanted = _choose(report, count, draw)
+    said = {finding.topic.key: finding.words["noun"] for finding in report.shown}
     made = []
     for topic, kind in wanted:
         rule = "organ" if kind == "finding" and topic.kind != "finding" else kind
-        question = expand(_GRAMMAR[rule], draw, {"asked": pick(topic.asked + topic.names, draw)})
+        asked = pick(topic.asked + topic.names, draw)
+        if draw() < 0.5:  # half of the questions are in the report's own words
+            asked = said.get(topic.key, asked)
+        question = expand(_GRAMMAR[rule], draw, {"asked": asked})
         sections = {}
         for name, section, statements in (
             ("findings", report.findings, report.findings_statements),
@@ -93,14 +96,22 @@ def _choose(report: Report, count: int, draw: Draw) -> list[tuple[Topic, str]]:
 def _answers(
     section: str, statements: list[Statement], key: str, kind: str, *, several_answers: bool
 ) -> list[dict]:
-    """Every gold answer that a section gives, with its place in the section's text."""
+    """Every gold answer that a section gives, with its place in the section's text.
+
+    A finding is answered with its place when the sentence tells it; the second gold answer is the
+    finding alone.
+    """
     for statement in statements:
-        for topic, what, start, end in statement.answers:
-            if (topic, what) == (key, kind):
-                spans = [(start, end)]
-                if several_answers:
-                    spans.append((0, len(statement.text)))
-                return [_place(section, statement.text, *span) for span in spans]
+        spans = {what: span for topic, what, *span in statement.answers if topic == key}
+        if kind not in spans:
+            continue
+        start, end = spans[kind]
+        wanted = [(start, end)]
+        if kind == "finding" and "where" in spans:
+            first, last = spans["where"]
+            wanted.insert(0, (min(start, first), max(end, last)))
+        count = len(wanted) if several_answers else 1
+        return [_place(section, statement.text, *span) for span in wanted[:count]]
     return []
 
 

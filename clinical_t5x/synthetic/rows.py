@@ -19,9 +19,19 @@ SHARED = "shared_reports.csv.gz"
 PREMISES = "premises.csv.gz"
 TRUTH = (DRAFTS, COPIES, PERSONS, SHARED, PREMISES)
 
-_COLUMNS = (
-    "ROW_ID SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
-).split()
+_COLUMNS = [
+    "ROW_ID",
+    "SUBJECT_ID",
+    "HADM_ID",
+    "CHARTDATE",
+    "CHARTTIME",
+    "STORETIME",
+    "CATEGORY",
+    "DESCRIPTION",
+    "CGID",
+    "ISERROR",
+    "TEXT",
+]
 _IV_NOTE = "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text\n"
 _IV_DETAIL = "note_id,subject_id,field_name,field_value,field_ordinal\n"
 HEADERS = {

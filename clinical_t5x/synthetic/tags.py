@@ -14,9 +14,20 @@ from collections.abc import Callable
 Draw = Callable[[], float]
 
 _TAG = re.compile(r"\[\*\*.*?\*\*\]", re.DOTALL)
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _HOLIDAYS = ("Thanksgiving", "Christmas", "Labor Day", "New Years", "Easter", "Memorial Day")
 _STATES = ("Massachusetts", "New Hampshire", "Maine", "Florida", "Rhode Island")
 _COUNTRIES = ("Country", "Country 11150", "Country 480", "Country 651")

@@ -64,7 +64,9 @@ class ReadyRun:
             # before the loop, so that Ctrl-C still ends the run at once
             self.trainer.compile(self.make_batch(self.schedule.first))
             console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
-        log = MetricLog(self.request.model_dir, self.schedule.first)
+        log = MetricLog(
+            self.request.model_dir, self.schedule.first, writes=jax.process_index() == 0
+        )
         loop = Loop(
             self.trainer,
             self.make_batch,
@@ -106,7 +108,8 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
         )
     trainer, origin, lineage = _begin_state(request, store, position)
     first_step = lineage["first_step"]
-    schedule = _schedule(request, first_step, int(trainer.train_state.step))
+    resumed = origin.startswith("resumed")
+    schedule = _schedule(request, first_step, int(trainer.train_state.step), resumed=resumed)
     size = request.train_data.batch_size
     rows = partitioner.local_rows(size)
 
@@ -208,7 +211,7 @@ def _trainer(request: TrainRequest, first_step: int) -> Trainer:
     )
 
 
-def _schedule(request: TrainRequest, first_step: int, step: int) -> Schedule:
+def _schedule(request: TrainRequest, first_step: int, step: int, *, resumed: bool) -> Schedule:
     last = request.total_steps
     if request.relative_steps is not None:
         last = first_step + request.relative_steps
@@ -225,5 +228,6 @@ def _schedule(request: TrainRequest, first_step: int, step: int) -> Schedule:
         evaluation=request.eval_period,
         save=save.period if save else None,
         save_steps=tuple(save.checkpoint_steps or ()) if save else (),
-        evaluate_first=request.evaluate_first and step == first_step,
+        evaluate_first=request.evaluate_first,
+        resumed=resumed,
     )

@@ -29,6 +29,7 @@ _PREFIX = "checkpoint"
 _STEP_DIRECTORY = re.compile(rf"^{_PREFIX}_(\d+)$")
 _ITEMS = ("params", "optimizer", "position")
 _SHOWN = 5
+_SHOWN_DIGITS = 12  # of a hash
 
 # What must agree for a run to go on bit for bit, and the setting that restores the agreement.
 _POSITION_CURES = {
@@ -292,9 +293,10 @@ def refuse_other_position(
     """Refuse to go on from a checkpoint of other data, seeds or batch size, in one line."""
     for key, cure in _POSITION_CURES.items():
         if key in wanted and found.get(key) != wanted[key]:
+            there, here = (str(value)[:_SHOWN_DIGITS] for value in (found.get(key), wanted[key]))
             raise UserError(
-                f"{path} was made with {key} = {found.get(key)}, this run has {key} = "
-                f"{wanted[key]}: restore {cure}, or choose another MODEL_DIR"
+                f"{path} was made with {key} = {there}, this run has {key} = {here}: restore "
+                f"{cure}, or choose another MODEL_DIR"
             )
 
 

@@ -1,8 +1,8 @@
 """The training loop: steps, and what is due after each.
 
-The order after a step is a contract, because a resumed run must do the same: statistics, then
-evaluation, then actions, then the checkpoint. A loss that is not finite stops the run before
-anything is saved.
+The order after a step is a contract: statistics, the checkpoint, evaluation, actions. A loss that
+is not finite stops the run before anything is saved. An evaluation that was interrupted is made up
+for when the run is resumed, so that every due evaluation is in the log once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax
 
 from clinical_t5x import console
 from clinical_t5x.training.checkpoints import CheckpointStore
-from clinical_t5x.training.metric_log import MetricLog, per_token
+from clinical_t5x.training.metric_log import MetricLog, merge_by_task, per_token
 from clinical_t5x.training.prefetch import Prefetcher
 from clinical_t5x.training.runtime import StopRequest
 from clinical_t5x.training.trainer import Trainer, refuse_non_finite
@@ -37,7 +37,8 @@ class Schedule:
       evaluation: Period of evaluation; also after the last step.
       save: Period of checkpoints; also after the last step.
       save_steps: Further steps to save at.
-      evaluate_first: Also evaluate before the first step.
+      evaluate_first: Also evaluate before the first step of a new run.
+      resumed: Whether `first` is where an earlier process of this run saved.
     """
 
     first: int
@@ -47,6 +48,7 @@ class Schedule:
     save: int | None = None
     save_steps: Sequence[int] = ()
     evaluate_first: bool = False
+    resumed: bool = False
 
     def stats_due(self, step: int) -> bool:
         """Whether metrics are due after `step` updates."""
@@ -108,8 +110,9 @@ class Loop:
           NonFiniteLossError: when the loss is NaN or infinite.
         """
         schedule = self._schedule
-        if schedule.evaluate_first:
-            self._evaluate(schedule.first)
+        reason = self._catch_up()
+        if reason:
+            return reason
         batches = Prefetcher(self._make_batch, schedule.first, schedule.last)
         steps = schedule.last - schedule.first
         with batches, StopRequest() as stop, console.Progress("train", steps, unit="step") as bar:
@@ -130,16 +133,25 @@ class Loop:
         self._wait()
         return reason
 
+    def _catch_up(self) -> str | None:
+        """Tell the actions what was evaluated before, and evaluate where that is missing."""
+        step, reason = self._schedule.first, None
+        for evaluated_at, by_task in self._log.evaluations():
+            reason = self._consult(evaluated_at, by_task)
+            if evaluated_at == step:
+                return reason
+        due = step > 0 and self._schedule.evaluation_due(step) and self._schedule.resumed
+        if due or (self._schedule.evaluate_first and not self._schedule.resumed):
+            return self._evaluate(step)
+        return None
+
     def _after(self, step: int) -> str | None:
         schedule = self._schedule
         if schedule.stats_due(step):
             self._report(step)
-        reason = None
-        if schedule.evaluation_due(step):
-            reason = self._evaluate(step)
         if schedule.save_due(step):
             self._save(step)
-        return reason
+        return self._evaluate(step) if schedule.evaluation_due(step) else None
 
     def _report(self, step: int) -> None:
         metrics = self._window.close()
@@ -150,13 +162,18 @@ class Loop:
     def _evaluate(self, step: int) -> str | None:
         self._window.settle()
         begun = time.monotonic()
-        by_task: dict[str, dict[str, float]] = {}
+        by_split: dict[str, Mapping[str, float]] = {}
         for evaluation in self._evaluations:
-            for split, metrics in evaluation(self._trainer, step).items():
-                self._log.write(step, split, metrics)
-                console.say(_evaluation_line(step, split, metrics))
-                by_task.setdefault(split.partition("/")[2], {}).update(metrics)
+            by_split.update(evaluation(self._trainer, step))
+        # written together: a run killed in between evaluates again
+        for split, metrics in by_split.items():
+            self._log.write(step, split, metrics)
+            console.say(_evaluation_line(step, split, metrics))
         self._window.leave_out(time.monotonic() - begun)
+        return self._consult(step, merge_by_task(by_split))
+
+    def _consult(self, step: int, by_task: Mapping[str, Mapping[str, float]]) -> str | None:
+        """Why one of the actions wants training to end, or None."""
         reasons = [action.run(step, by_task) for action in self._actions]
         return next((reason for reason in reasons if reason), None)
 
@@ -234,7 +251,8 @@ def _train_line(step: int, metrics: Mapping[str, float]) -> str:
 
 
 def _evaluation_line(step: int, split: str, metrics: Mapping[str, float]) -> str:
-    shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    parts = ("cross_ent_loss", "z_loss")  # of the loss: in the log, not on the screen
+    shown = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k not in parts)
     return f"  step {step:,} {split}: {shown}"
 
 

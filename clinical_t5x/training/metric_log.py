@@ -49,13 +49,16 @@ class MetricLog:
     Args:
       model_dir: MODEL_DIR.
       resumed_at: The step that the run begins at.
+      writes: False on all hosts but one.
     """
 
-    def __init__(self, model_dir: Any, resumed_at: int = 0):
+    def __init__(self, model_dir: Any, resumed_at: int = 0, *, writes: bool = True):
         self._directory = epath.Path(model_dir)
         self._path = self._directory / METRICS_FILE
         self._events: dict[str, EventFile] = {}
-        _drop_lines_after(self._path, resumed_at)
+        self._writes = writes
+        if writes:
+            _drop_lines_after(self._path, resumed_at)
 
     def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Log one point.
@@ -65,10 +68,21 @@ class MetricLog:
           split: 'train', or 'eval/<task>'.
           metrics: Numbers by name.
         """
+        if not self._writes:
+            return
         line = {"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self._event_file(split).write(step, metrics)
+
+    def evaluations(self) -> list[tuple[int, dict[str, dict[str, float]]]]:
+        """What was evaluated so far: (step, metrics by task), oldest first."""
+        by_step: dict[int, dict[str, dict[str, float]]] = {}
+        for point in read_metrics(self._directory):
+            if point["split"] != "train":
+                metrics = {k: v for k, v in point.items() if k not in ("step", "split")}
+                by_step.setdefault(point["step"], {})[point["split"]] = metrics
+        return [(step, merge_by_task(by_split)) for step, by_split in sorted(by_step.items())]
 
     def _event_file(self, split: str) -> EventFile:
         if split not in self._events:
@@ -76,6 +90,14 @@ class MetricLog:
             place = self._directory / {"eval": "training_eval"}.get(kind, kind)
             self._events[split] = EventFile(place / task if task else place)
         return self._events[split]
+
+
+def merge_by_task(by_split: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """From metrics by 'eval/<task>' and 'inference_eval/<task>' to metrics by task."""
+    by_task: dict[str, dict[str, float]] = {}
+    for split, metrics in by_split.items():
+        by_task.setdefault(split.partition("/")[2], {}).update(metrics)
+    return by_task
 
 
 class EventFile:

@@ -15,6 +15,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from clinical_t5x.console import UserError
+from clinical_t5x.models import losses
 from clinical_t5x.partitioning import BATCH_AXES, PjitPartitioner
 from clinical_t5x.training.optimizer import BoundOptimizer
 from clinical_t5x.training.state import TrainState, shardings_of
@@ -77,15 +78,30 @@ def _gradient_fn(model: Any, partitioner: PjitPartitioner, num_microbatches: int
         first = jax.tree.map(lambda part: part[0], parts)
         shapes = jax.eval_shape(one_batch, params, first, rng)
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        share = _share_fn(model, batch)
 
         def add(total: Any, numbered: tuple[jax.Array, Batch]) -> tuple[Any, None]:
             index, part = numbered
-            more = one_batch(params, part, jax.random.fold_in(rng, index))
-            return jax.tree.map(jnp.add, total, more), None
+            grads, metrics = one_batch(params, part, jax.random.fold_in(rng, index))
+            grads = jax.tree.map(lambda grad: grad * share(part), grads)
+            return jax.tree.map(jnp.add, total, (grads, metrics)), None
 
         return jax.lax.scan(add, zeros, (jnp.arange(num_microbatches), parts))[0]
 
     return accumulated
+
+
+def _share_fn(model: Any, batch: Batch) -> Callable[[Batch], jax.Array | float]:
+    """From a microbatch to what its loss counts in the loss of the whole batch.
+
+    A loss that is divided by a number, or not at all, adds up. One that is divided by something
+    counted in the batch, such as its target tokens, was divided by the microbatch's count.
+    """
+    factor = getattr(model, "loss_normalizing_factor", None)
+    if factor is None or isinstance(factor, int | float):
+        return lambda part: 1.0
+    whole = losses.normalizing_factor_and_weights(factor, batch)[0]
+    return lambda part: losses.normalizing_factor_and_weights(factor, part)[0] / whole
 
 
 def _microbatches(batch: Batch, count: int, partitioner: PjitPartitioner) -> Batch:

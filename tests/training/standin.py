@@ -20,12 +20,21 @@ from clinical_t5x.training.trainer import Trainer
 VOCAB, BATCH, INPUTS, TARGETS = 64, 8, 12, 6
 
 
-def tiny_model(*, dropout_rate: float = 0.1, optimizer=None, **config) -> EncoderDecoderModel:
+def tiny_model(
+    *, dropout_rate: float = 0.1, optimizer=None, loss_normalizing_factor=None, **config
+) -> EncoderDecoderModel:
     sizes = {"emb_dim": 16, "num_heads": 4, "head_dim": 4, "mlp_dim": 32}
     layers = {"num_encoder_layers": 1, "num_decoder_layers": 1}
     network = T5Config(VOCAB, dropout_rate=dropout_rate, **(sizes | layers | config))
     optimizer = optimizer or Adafactor(min_dim_size_to_factor=8)
-    return EncoderDecoderModel(Transformer(network), None, None, optimizer, z_loss=1e-4)
+    return EncoderDecoderModel(
+        Transformer(network),
+        None,
+        None,
+        optimizer,
+        z_loss=1e-4,
+        loss_normalizing_factor=loss_normalizing_factor,
+    )
 
 
 class CountingBatches:

@@ -202,6 +202,33 @@ def test_early_stopping_ends_and_completes_the_run(tmp_path):
     assert checkpoints.checkpoint_steps(tmp_path) == [2]
 
 
+def test_an_evaluation_that_was_cut_off_is_made_up_for(tmp_path):
+    options = {"eval_period": 2, "train_eval_dataset_cfg": standin.dataset("validation")}
+    standin.run(tmp_path, total_steps=2, **options)
+    before = read_metrics(tmp_path)
+    train_line = (tmp_path / "metrics.jsonl").read_text().splitlines()[0]
+    (tmp_path / "metrics.jsonl").write_text(train_line + "\n")
+    (tmp_path / storage.COMPLETE_MARK).unlink()
+    standin.run(tmp_path, total_steps=2, **options)
+    assert read_metrics(tmp_path) == before
+    assert storage.is_complete(tmp_path)
+
+
+def test_early_stopping_remembers_what_was_before_a_resume(tmp_path):
+    def part(total_steps):
+        stop = EarlyStoppingAction(("toy_v1", "loss"), "min", patience=2, atol=100.0)
+        return standin.run(
+            tmp_path,
+            total_steps=total_steps,
+            eval_period=1,
+            train_eval_dataset_cfg=standin.dataset("validation"),
+            actions={"TRAIN_EVAL": [stop]},
+        )
+
+    part(2)
+    assert int(part(20).step) == 3
+
+
 def test_an_error_in_the_data_reaches_the_caller(tmp_path):
     class BrokenBatches(standin.CountingBatches):
         def batch(self, step, rows=None):

@@ -23,10 +23,10 @@ RULES = {
     "for the remainder of the stay|in the unit|on the floor|after {event}",
     "social": """
         {he} is a {occupation} who {living}, [enjoys|likes|used to enjoy] {hobby}, [tobacco|smoking]: [never|quit {ago}|{#5-80} pack years|half a pack daily|pipe only], [alcohol|etoh]: [none|rare|{#1-6} drinks {near} {event}|socially|sober {span}]
-        {living}, {occupation}, [close to|visited by|supported by|estranged from] {his} {kin1} and {relative}, [smokes|quit smoking {ago}|never smoked|chews tobacco], [drinks|alcohol] [socially|rarely|heavily until {ago}|wine with supper|not at all]
+        {occupation} by trade, {living}, [close to|visited by|supported by|estranged from] {his} {kin1} and {relative}, [smokes|quit smoking {ago}|never smoked|chews tobacco], [drinks|alcohol] [socially|rarely|heavily until {ago}|wine with supper|not at all]
         """,
     "family_line": """
-        [{relative}|mother|father|brother|sister|uncle|aunt|grandfather] [died|passed away] [of|from] [{fam_illness}] [at|in {his} [forties|fifties|sixties|seventies|eighties]], [{relative}|another relative] [has|with] {fam_illness}
+        [{relative}|mother|father|brother|sister|uncle|aunt|grandfather] [died|passed away] [of|from] [{fam_illness}] [at age {#40-90}|young|{ago}|in old age|while {exertion}|last winter], [{relative}|another relative] [has|with] {fam_illness}
         [no|non-contributory|noncontributory] [family history|for] [of|] {fam_illness}, {relative} [has|with|had] {fam_illness}
         """,
     "fam_illness": "old age|premature heart disease|an unknown cancer|a stroke in sleep|kidney trouble|"
@@ -36,18 +36,30 @@ RULES = {
         [mental status|condition]: {condition_word} [and|,] {mild_state}, [activity|ambulation]: [independent|with {device}|with help of {anyone}|bedbound|out of bed with assistance]
         {condition_word}, {mild_state}, {symptom} {better}, [eating|walking|transferring] [with|without] [help|supervision|difficulty]
         """,
+    "reaction": "| (rash)| (hives)| (nausea)| (unknown reaction)| (throat swelling)| (itching)| - {mild} rash {ago}|"
+    ", per {kin1}|, tolerated {drug}| (anaphylaxis {ago})|, also {drug}| / {drug}|",
     "condition_word": "good|fair|stable|improved|guarded|satisfactory|fairly good|much improved|serious but stable",
     "greeting": """
-        [you were|dear {sex_title}, you were] [admitted|hospitalized|brought in|cared for here] [with|for|because of] {presenting} and [found to have|treated for] {acute_lay}
-        [it was a pleasure|thank you for|it has been a privilege] [to take part in your care|allowing us to care for you|caring for you] at {hospital}, where you were treated for {acute_lay} [and|after] {presenting}
+        [you were|dear {sex_title}, you were] [admitted|hospitalized|brought in|cared for|seen] {near_g} [with|for|because of] {presenting} [and|,] {qualified_symptom} and [found to have|treated for] {acute_lay}
+        [it was a pleasure|thank you for|it has been a privilege|we enjoyed] [caring for you|looking after you|having you] {span_in}, [and|where|when] {drug} helped your {presenting} and {symptom}
+        [dear {sex_title}, your|your] {presenting} {span} [turned out to be|was due to|came from|proved to be] {acute_lay}, [and|so] [you received|you were given|we used] {drug} {effect}
+        your {kin1} [brought you in|called us|was worried] {span} because of {presenting} and {symptom}, and we [found|treated|looked for] {acute_lay} [and|as well as] {symptom}
         """,
-    "sex_title": "Mr. {last_name}|Ms. {last_name}|{first_name}",
+    "near_g": "after {exertion}|from {place}|by {anyone}|{span}|through the emergency room|from clinic|after {event}|overnight",
+    "sex_title": "{mr} {last_name}|{first_name}|{mr} {last_name}",
     "procedure_done": """
         [placement|insertion|removal|exchange] of [a|an] {line}|[placement|removal|revision] of [a|an] {device}
         [intubation|bronchoscopy|cardiac catheterization|EGD|colonoscopy|laparotomy|debridement of the {limb}|thoracentesis|paracentesis|lumbar puncture|evacuation of hematoma|open reduction of the {limb}|dialysis|pericardiocentesis|craniotomy|ERCP|CABG|pacemaker placement]
         none|incision and drainage of the {skin_site}|bedside debridement of {skin_site}
         """,
-    "med_tail": "(2) times a day|once daily|as needed for {symptom}|for {problem}|at bedtime|with meals|"
-    "hold for {symptom}|in the {daypart}|until finished|refills: {#1-5}|disp:*{#10-90}|per {doctor}|"
-    "every other day|after {event}|for {symptom}|started by {pcp}|unchanged dose|new|",
+    "med_tail": """
+        [sig|take]: [one|two|half a|1-2] [tablet|capsule|dose|tab] [twice a day|once daily|three times daily|at bedtime|every morning|every other day|with breakfast|before meals] for {symptom}
+        as needed for {qualified_symptom}|for {problem}, [per|started by|refilled by] {doctor}
+        [hold for|stop if|call for] {symptom} or {symptom}|in the {daypart} [with food|for {symptom}|by {anyone}]
+        [disp|quantity]: {#10-90}, refills: {#1-5}[, for {symptom}|, per {doctor}|, {slowly} taper]
+        [until|through] [finished|{~date}|seen by {doctor}|the {service_clinic} visit|{symptom} {better}]
+        [dose|frequency] [unchanged|increased|decreased|changed] {because} {symptom}
+        [restart|resume|begin] {near} {event}|[given|supervised|set out] by {his} {kin1}|{~date}
+        [last dose|first dose|next dose] {time}[, {slowly}|]
+        """,
 }

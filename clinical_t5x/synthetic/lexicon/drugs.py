@@ -255,10 +255,20 @@ propofol: Diprivan: 15-mcg/kg/min 30-mcg/kg/min: IV: drip
 midazolam: Versed: 1 2: IV: PRN
 """
 
-GENERAL_NAMES = (
-    "docusate senna aspirin multivitamin bisacodyl trazodone ondansetron zolpidem guaifenesin "
-    "nystatin prednisone digoxin"
-).split() + [
+GENERAL_NAMES = [
+    "docusate",
+    "senna",
+    "aspirin",
+    "multivitamin",
+    "bisacodyl",
+    "trazodone",
+    "ondansetron",
+    "zolpidem",
+    "guaifenesin",
+    "nystatin",
+    "prednisone",
+    "digoxin",
+] + [
     "folic acid",
     "polyethylene glycol",
     "calcium carbonate",

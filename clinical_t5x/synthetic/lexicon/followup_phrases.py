@@ -8,7 +8,6 @@ which the `open_*` and `settled_*` rules say with the same words in another orde
 from __future__ import annotations
 
 RULES = {
-    "adv": "||| as of today| by now| at this point| in our view| in the end| for {his} part| all told| as it stands| on balance|, as discussed with {anyone},|, as {doctor} put it,|, as far as we know,|, per {doctor},|, in agreement with {anyone},",
     "when": """
         [in|within] [one|two|three|four|six|eight|ten|twelve] [days|weeks|months]
         [on|by|before|after] {~date}|next {weekday}|[the week|the month] of {~date}|at the next visit
@@ -55,43 +54,57 @@ RULES = {
         the [final|official|outside|send-out|preliminary] [{culture_site} culture|biopsy|pathology|cytology|serology|genetic|electrophoresis|viral] [result|report|reading]
         the [decision|discussion|question] [about|of] [code status|hospice|anticoagulation|guardianship|surgery|the {device}|chemotherapy|dialysis|long-term feeding]
         """,
-    # --- one thing, still ahead -----------------------------------------------------------------
+    # --- one thing: whether it is needed decides, whatever is said of what was done ----------------
+    "aside": """
+        ||| in the end| as it happens| of course| so far| by now| at this point| for {his} part| on balance
+        , in our view,|, per {doctor},|, as far as {his} {kin1} knows,|, whatever the {presenting},
+        , {because} {symptom},|, despite {problem},|, as discussed with {anyone},|, as of {~date},
+        , after {event},|, as noted by the {staff},|, with {acute} in mind,|, {mild} {symptom} notwithstanding,
+        """,
+    "done_verb": "done|completed|carried out|seen to|dealt with|attended to|gone through with|begun|gone into",
+    "due_word": "needed|due|wanted|called for|required|to be done|to be seen to|outstanding|awaited|in order",
+    "was_done": "was{aside} {done_verb} {before}",
+    "not_done": "was{aside} [not|never|not really] {done_verb} {before}",
+    "is_due": "[is|remains|stays]{aside} {due_word} {when}",
+    "not_due": "[is|remains|stays]{aside} [not|no longer|not really] {due_word} {when}",
+    "link": " and | but |, and |, but |, yet it |; it | although it |, so it |, while it ",
     "open": """
-        [is|remains]{adv} still [to be done|needed|to come|outstanding|due|ahead] [{when}|after discharge|{reason_f}]
-        was not{adv} [done|finished|settled|complete] {before} and [is|remains] [needed|due|outstanding] [after discharge|{when}|{reason_f}]
-        [has|had] yet to be{adv} [done|finished|settled|dealt with] and [is|falls] due [{when}|after discharge]
-        [should|has to|is to|must]{adv} [go ahead|be done|be seen to|go on|take place] after discharge{adv}, [not having been|never having been|rather than being] [done|finished|settled] {before}
-        could not{adv} be [done|finished|settled] {before}, so it [is|remains] [needed|due|outstanding] {when}
-        was [put off|postponed|left open]{adv} {before} and not [cancelled|dropped|given up], [still due|still needed|outstanding] {when}
-        [is|was] by no means{adv} [done|over|finished|settled] and [needs|has] to [go on|be seen to|take place] after discharge
+        {not_done}{link}{is_due}|{was_done}{link}{is_due}|{is_due}{link}{not_done}|{is_due}{link}{was_done}
+        {not_done}{link}{is_due}{aside}|{was_done}{link}{is_due}{aside}|{is_due}{link}{not_done}
+        [could|might]{aside} not be {done_verb} {before}{link}{is_due}
+        was [put off|postponed|left open]{aside} {before}, not [cancelled|dropped|given up], and {is_due}
         """,
-    # --- one thing, behind ----------------------------------------------------------------------
     "settled": """
-        [is|remains]{adv} no longer [to be done|needed|to come|outstanding|due|ahead] [after discharge|{reason_f}]
-        was{adv} [done|finished|settled|complete] {before} and [is|remains] not [needed|due|outstanding] [after discharge|{reason_f}]
-        [has|had]{adv} been [done|finished|settled|dealt with] {before} and [is|falls] not due [again|after discharge]
-        [should not|does not have to|is not to|need not]{adv} [go ahead|be done|be seen to|go on|take place] after discharge{adv}, having been [done|finished|settled] {before}
-        could{adv} be [done|finished|settled] {before}, so it [is|remains] not [needed|due|outstanding]
-        was [cancelled|dropped|given up]{adv} {before} and not [put off|postponed|left open], no longer [due|needed|outstanding]
-        [is|was]{adv} [done|over|finished|settled] and by no means needs to [go on|be seen to|take place] after discharge
+        {was_done}{link}{not_due}|{not_done}{link}{not_due}|{not_due}{link}{was_done}|{not_due}{link}{not_done}
+        {was_done}{link}{not_due}{aside}|{not_done}{link}{not_due}{aside}|{not_due}{link}{was_done}
+        [could|might]{aside} be {done_verb} {before}{link}{not_due}
+        was [cancelled|dropped|given up]{aside} {before}, not [put off|postponed|left open], and {not_due}
         """,
-    # --- two things, of which the first, the second, both or none are ahead ------------------------
+    # --- two things, of which the first, both or none are ahead: order decides ----------------------
+    "both_on": "[were|had been]{aside} [both|] [planned|discussed|on the list|proposed|considered|asked for] {before}",
+    "ahead": "[is|remains|stays] [still|] {due_word}[ {when}|{aside}|]",
+    "behind": "[was|has been] {done_verb}[ {before}|{aside}|]",
     "first_open": """
-        {a}{adv} [rather than|and not|as opposed to|instead of]{adv} {b} is what [remains|is left|is outstanding|is still due] [after discharge|{when}|{reason_f}]
-        [while|whereas|although] {b}{adv} [was|is|has been] [done|finished|settled|over]{adv}, {a}{adv} [was|is|has] not {done_word}
-        {a}{adv} [was|is|has been] [left|kept] [open|for later|outstanding]{adv}, [while|whereas|but] {b}{adv} [was|is|has been] [done|finished|settled|over]
-        [unlike|in contrast to|other than] {b}, which is [over|done|settled|behind {him}], {a}{adv} [is|lies] [still due|ahead|outstanding] [{when}|after discharge]
-        of {a} and {b}, only the former [is|remains] [due|outstanding|needed|ahead] {when}{adv}
-        of {b} and {a}, only the former [was|has been] [done|finished|settled] {before}{adv}
+        of {a}{aside} and {b}, [only|just] the former {ahead}
+        of {b}{aside} and {a}, [only|just] the latter {ahead}
+        of {b}{aside} and {a}, [only|just] the former {behind}
+        of {a}{aside} and {b}, [only|just] the latter {behind}
+        {a} and {b} {both_on}; the [first|former] {ahead}, the [second|latter] {behind}
+        {b} and {a} {both_on}; the [first|former] {behind}, the [second|latter] {ahead}
+        {a} and {b} {both_on}; the [second|latter] {behind}, the [first|former] {ahead}
+        {b} and {a} {both_on}; the [second|latter] {ahead}, the [first|former] {behind}
+        {a}{aside} {ahead}, [while|whereas|but|though] {b}{aside} {behind}
+        {b}{aside} {behind}, [while|whereas|but|though] {a}{aside} {ahead}
+        [while|whereas|although] {b}{aside} {behind}, {a}{aside} {ahead}
+        [while|whereas|although] {a}{aside} {ahead}, {b}{aside} {behind}
         """,
-    "done_word": "yet|so far|been seen to|been taken care of|been dealt with|come about",
     "both_open": """
-        {a}{adv} and {b}{adv} [are|remain] [both|] [still due|outstanding|ahead|needed] [{when}|after discharge|{reason_f}]
-        neither {a} nor {b}{adv} [was|has been] [done|finished|settled] {before}, [both are|each is] [due|needed|outstanding] {when}
+        {a} and {b} {both_on}; [both|each] {ahead}
+        neither {a}{aside} nor {b}{aside} {behind}, [and both|each] {ahead}
         """,
     "both_settled": """
-        {a}{adv} and {b}{adv} [are|were] [both|] [done|finished|settled|over] {before}
-        neither {a} nor {b}{adv} [is|remains] [due|needed|outstanding|ahead] after discharge, [both|each] [done|finished|settled] {before}
+        {a} and {b} {both_on}; [both|each] {behind}
+        neither {a}{aside} nor {b}{aside} {ahead}, [as both|each] {behind}
         """,
     # --- plain wording ----------------------------------------------------------------------------
     "plain_imaging": """

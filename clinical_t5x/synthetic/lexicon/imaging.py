@@ -40,11 +40,12 @@ class Topic(NamedTuple):
 
 
 class Exam(NamedTuple):
-    """An imaging examination: its titles, how it is done, its topics."""
+    """An imaging examination: titles, the rule for its technique, what it images, its topics."""
 
     key: str
     titles: tuple[str, ...]
-    techniques: tuple[str, ...]
+    technique: str
+    regions: tuple[str, ...]
     topics: tuple[Topic, ...]
     code: str
 
@@ -57,16 +58,16 @@ edema; pulmonary edema, vascular congestion, interstitial edema, perihilar hazin
 atelectasis; atelectasis, volume loss, linear opacity, platelike opacity; subsegmental, mild, bibasilar, segmental, lobar, discoid, rounded; left base, right base, lingula, right middle lobe, left lower lobe; mucus plugging, splinting, low lung volumes, compression by effusion; collapse of lung tissue, poor aeration, atelectasis
 nodule; pulmonary nodule, nodular opacity, rounded density, lung nodule; spiculated, calcified, ground-glass, noncalcified, solid, part-solid, cavitary; right upper lobe, left upper lobe, right lower lobe, superior segment of the left lower lobe, right apex; granuloma, primary neoplasm, metastasis, old infection; lung mass, suspicious spot, tumor
 rib_fracture; rib fracture, cortical step-off of a rib, displaced rib fragment; acute, healing, old, minimally displaced, comminuted, nondisplaced; right sixth rib, left seventh rib, right ninth rib, left fourth rib, posterior left tenth rib; trauma, chest compressions, a remote fall; broken ribs, chest wall injury
-free_air; free intraperitoneal air, pneumoperitoneum, free air; small, moderate, large, scant, unexpected; beneath the right hemidiaphragm, beneath the left hemidiaphragm, anterior abdomen; recent laparotomy, perforated viscus, peritoneal dialysis; perforation, air outside the bowel
+free_air; free intraperitoneal air, pneumoperitoneum, free air; small, moderate, large, scant, unexpected; right subdiaphragmatic space, left subdiaphragmatic space, anterior abdomen, lesser sac, perihepatic region; recent laparotomy, perforated viscus, peritoneal dialysis; perforation, air outside the bowel
 hilar_nodes; hilar lymphadenopathy, mediastinal adenopathy, enlarged nodes; bulky, borderline, calcified, mild, necrotic; right hilum, left hilum, subcarinal station, paratracheal region, aortopulmonary window; sarcoidosis, lymphoma, metastatic disease, reactive change; swollen lymph glands, adenopathy
 clot; filling defect, pulmonary embolus, intraluminal thrombus; segmental, subsegmental, saddle, eccentric, occlusive, nonocclusive, web-like; right main pulmonary artery, left lower lobe artery, lingular branches, right upper lobe artery, right interlobar artery; venous thromboembolism, chronic clot, tumor thrombus; blood clot in the lungs, PE
-pericardial; pericardial effusion, pericardial fluid, fluid in the pericardium; small, moderate, large, circumferential, physiologic; posterior recess, around the right atrium, anterior space; uremia, recent cardiac surgery, inflammation; fluid around the heart
+pericardial; pericardial effusion, pericardial fluid, fluid in the pericardium; small, moderate, large, circumferential, physiologic; posterior recess, right atrial groove, anterior space, apical pericardium; uremia, recent cardiac surgery, inflammation; fluid around the heart
 hemorrhage; intracranial hemorrhage, hyperdense blood, acute bleed, parenchymal hematoma; small, large, punctate, acute, subacute, lobar, expanding; right frontal lobe, left temporal lobe, left basal ganglia, right thalamus, left cerebellum, right parietal lobe; hypertension, amyloid angiopathy, trauma, anticoagulation; brain bleed, bleeding in the head
 subdural; subdural collection, extra-axial collection, subdural hematoma; thin, mixed-density, crescentic, chronic, acute-on-chronic, hypodense; left convexity, right convexity, right frontoparietal convexity, left tentorium, interhemispheric fissure; a fall, bridging vein injury, prior drainage; collection outside the brain, subdural
 infarct; infarct, territorial hypodensity, restricted diffusion, loss of gray-white differentiation; acute, chronic, lacunar, evolving, embolic-appearing, wedge-shaped, old; left MCA territory, right MCA territory, left occipital lobe, pons, right corona radiata, left internal capsule, right cerebellum; embolus, small vessel disease, hypoperfusion, vasospasm; stroke, ischemia of the brain
-shift; midline shift, mass effect, subfalcine herniation; mild, moderate, marked, slight, leftward, rightward; at the septum pellucidum, at the third ventricle, on the right lateral ventricle, on the left lateral ventricle; edema, hematoma, a mass; pressure on the brain, displacement of the brain
+shift; midline shift, mass effect, subfalcine herniation; mild, moderate, marked, slight, leftward, rightward; septum pellucidum, third ventricle, right lateral ventricle, left lateral ventricle, left uncus; edema, hematoma, a mass; pressure on the brain, displacement of the brain
 mass_brain; enhancing mass, intra-axial lesion, ring-enhancing lesion; solitary, multiple, lobulated, cystic, hemorrhagic, heterogeneous; right frontal lobe, left parietal lobe, left cerebellar hemisphere, corpus callosum, right temporal pole; metastasis, glioma, abscess, lymphoma; brain tumor, growth in the brain
-skull_fracture; skull fracture, calvarial fracture, linear lucency of the calvarium; nondisplaced, depressed, linear, comminuted; right temporal bone, left parietal bone, occipital bone, left orbital roof; the assault, the fall, the collision; break in the skull, fracture of the head
+skull_fracture; skull fracture, calvarial fracture, linear lucency of the calvarium; nondisplaced, depressed, linear, comminuted; right temporal bone, left parietal bone, occipital bone, left orbital roof; assault, a fall, a collision; break in the skull, fracture of the head
 small_vessel; white matter hypodensity, periventricular signal change, leukoaraiosis, small vessel ischemic change; mild, moderate, extensive, confluent, age-appropriate; periventricular white matter, subcortical white matter, centrum semiovale; chronic microvascular disease, demyelination, prior insult; chronic white matter disease
 aneurysm; aneurysm, saccular outpouching, aneurysmal dilatation; small, lobulated, wide-necked, fusiform, stable-appearing; anterior communicating artery, left ICA terminus, basilar tip, right MCA bifurcation, infrarenal aorta; atherosclerosis, connective tissue disease, infection; bulge of an artery, dilated artery
 ascites; ascites, free fluid, intraperitoneal fluid; small, large, moderate, simple, loculated, scant; perihepatic space, pelvis, paracolic gutters, Morison's pouch, perisplenic space; portal hypertension, carcinomatosis, recent surgery, pancreatitis; fluid in the belly
@@ -84,18 +85,18 @@ diverticula; diverticula, diverticulosis, colonic outpouchings; scattered, numer
 panc_inflammation; peripancreatic stranding, pancreatic edema, peripancreatic fluid; mild, extensive, focal, resolving; pancreatic tail, pancreatic head, lesser sac, left anterior pararenal space; alcohol, gallstones, hypertriglyceridemia; inflamed pancreas, pancreatitis
 dvt_i; noncompressible vein, echogenic thrombus, deep venous thrombosis, absent venous flow; occlusive, nonocclusive, acute-appearing, chronic, partial; right common femoral vein, left popliteal vein, left posterior tibial veins, right superficial femoral vein, left internal jugular vein; immobility, an indwelling catheter, malignancy; clot in the leg, venous clot
 baker; popliteal cyst, Baker's cyst, fluid collection behind the knee; ruptured, small, large, complex; right popliteal fossa, left popliteal fossa; osteoarthritis, internal derangement; swelling behind the knee
-soft_swelling; soft tissue swelling, subcutaneous edema, skin thickening; mild, diffuse, marked, focal; right calf, left calf, left ankle, dorsum of the right foot, left thigh; cellulitis, trauma, venous stasis; swelling under the skin
+soft_swelling; soft tissue swelling, subcutaneous edema, skin thickening; mild, diffuse, marked, focal; right calf, left calf, left ankle, right forefoot, left thigh; cellulitis, trauma, venous stasis; swelling under the skin
 fracture; fracture, cortical disruption, fracture line; displaced, nondisplaced, comminuted, impacted, oblique, spiral, healing; left femoral neck, right distal radius, left lateral malleolus, right humeral head, left pubic ramus, right tibial plateau; a fall, osteoporosis, metastatic disease; broken bone
 dislocation; dislocation, subluxation, joint malalignment; anterior, posterior, inferior, partial; right shoulder, left hip prosthesis, left elbow, right patella; trauma, laxity, component failure; joint out of place
 arthritis; joint space narrowing, degenerative change, osteophyte formation; mild, severe, moderate, tricompartmental, bone-on-bone; right knee, left hip, first carpometacarpal joint, right shoulder, left knee; wear, prior injury, crystal disease; arthritis, worn joint
 joint_effusion; joint effusion, lipohemarthrosis, distended suprapatellar recess; small, large, moderate; right knee, left elbow, left ankle; occult fracture, infection, gout; fluid in the joint
 foreign_body; radiopaque foreign body, metallic density, retained fragment; linear, tiny, rounded; plantar soft tissues, thenar eminence, left forearm; glass, a needle, shrapnel; foreign object
 stenosis_c; plaque, heterogeneous atheroma, luminal narrowing; mild, calcified, severe, ulcerated, moderate; right carotid bulb, left carotid bulb, left proximal ICA, right ECA origin; atherosclerosis, radiation, dissection; narrowing of the neck artery, carotid blockage
-disc; disc bulge, disc herniation, disc protrusion; broad-based, central, left paracentral, right foraminal, extruded; L4-L5, L5-S1, C5-C6, C6-C7, L3-L4; degeneration, lifting injury; slipped disc
-canal; canal stenosis, thecal sac compression, foraminal narrowing; mild, severe, moderate, multifactorial; L3-L4, L4-L5, C4-C5, C5-C6, T11-T12; ligamentous thickening, facet hypertrophy, disc disease; narrowed spinal canal, pinched nerve
-cord; cord signal abnormality, cord edema, intramedullary lesion; focal, longitudinally extensive, subtle, expansile; C3 through C5, conus, mid thoracic cord, C6-C7; demyelination, contusion, ischemia; spinal cord damage
-compression; compression deformity, vertebral body height loss, wedge fracture; mild, acute, chronic, severe, biconcave; T12, L1, T8, L3, T10; osteoporosis, myeloma, a fall; collapsed vertebra
-stool; fecal loading, retained stool, stool burden; moderate, large, extensive, mild; ascending colon, rectal vault, throughout the colon, sigmoid; opioids, immobility, poor intake; constipation
+disc; disc bulge, disc herniation, disc protrusion; broad-based, central, left paracentral, right foraminal, extruded; L4-L5 level, L5-S1 level, C5-C6 level, C6-C7 level, L3-L4 level; degeneration, lifting injury; slipped disc
+canal; canal stenosis, thecal sac compression, foraminal narrowing; mild, severe, moderate, multifactorial; L3-L4 level, L4-L5 level, C4-C5 level, C5-C6 level, T11-T12 level; ligamentous thickening, facet hypertrophy, disc disease; narrowed spinal canal, pinched nerve
+cord; cord signal abnormality, cord edema, intramedullary lesion; focal, longitudinally extensive, subtle, expansile; upper cervical cord, conus, mid thoracic cord, lower cervical cord; demyelination, contusion, ischemia; spinal cord damage
+compression; compression deformity, vertebral body height loss, wedge fracture; mild, acute, chronic, severe, biconcave; T12 vertebra, L1 vertebra, T8 vertebra, L3 vertebra, T10 vertebra; osteoporosis, myeloma, a fall; collapsed vertebra
+stool; fecal loading, retained stool, stool burden; moderate, large, extensive, mild; ascending colon, rectal vault, whole colon, sigmoid, cecum; opioids, immobility, poor intake; constipation
 """
 
 _ORGANS = """
@@ -130,27 +131,27 @@ hardware; hip prosthesis, orthopedic hardware, fixation plate; intact, well seat
 
 _DEVICES = """
 ett; endotracheal tube, ET tube, tip of the endotracheal tube; four centimeters above the carina, in standard position, at the level of the clavicles, in satisfactory position; in the right main bronchus, one centimeter above the carina, too high at the thoracic inlet, low lying; breathing tube
-ng; nasogastric tube, enteric tube, orogastric tube; in the stomach, coursing below the diaphragm, in the gastric fundus; coiled in the esophagus, looped in the hypopharynx, with its side port above the gastroesophageal junction; feeding tube, NG tube
+ng; nasogastric tube, enteric tube, orogastric tube; in the stomach, coursing below the diaphragm, in the gastric fundus; coiled in the esophagus, looped in the hypopharynx, withdrawn above the gastroesophageal junction; feeding tube, NG tube
 central_line; internal jugular catheter, subclavian line, central venous catheter; in the lower superior vena cava, at the cavoatrial junction, in the mid superior vena cava; in the right atrium, directed up the jugular vein, in the azygos vein; central line
 picc; PICC line, peripherally inserted catheter, PICC; in the distal superior vena cava, at the superior cavoatrial junction; in the axillary vein, curled in the brachiocephalic vein, in the contralateral subclavian vein; PICC
 pacer; pacemaker lead, dual-chamber device, defibrillator lead; in the right atrium and right ventricle, in unchanged position, intact and appropriately placed; fractured near the generator, retracted into the atrium, displaced; pacemaker
 chest_tube; chest tube, pigtail catheter, thoracostomy tube; in unchanged position, directed to the apex, at the posterior base; kinked, withdrawn with a side hole outside, in the fissure; chest tube
-swan; Swan-Ganz catheter, pulmonary artery catheter; in the right main pulmonary artery, in the main pulmonary artery, in the interlobar artery; too distal in a lower lobe branch, coiled in the ventricle, in the hepatic vein; PA catheter
+swan; Swan-Ganz catheter, pulmonary artery catheter; in the right main pulmonary artery, in the main pulmonary artery, in the interlobar artery; too distal, coiled in the ventricle, in the hepatic vein; PA catheter
 """
 
 _EXAMS = """
-cxr; CHEST (PORTABLE AP), CHEST (PA & LAT), CHEST PORT. LINE PLACEMENT, CHEST (SINGLE VIEW), CHEST (PRE-OP PA & LAT); a single portable view, frontal and lateral views, a semi-upright frontal radiograph, an AP supine film; effusion pneumothorax consolidation edema atelectasis nodule rib_fracture free_air heart aorta mediastinum diaphragm bones_chest ett ng central_line picc pacer chest_tube swan; C11
-ct_head; CT HEAD W/O CONTRAST, CT HEAD W/ & W/O CONTRAST, CT EMERGENCY HEAD W/O CONTRAST; contiguous axial images without contrast, axial sections from the vertex to the skull base, noncontrast helical images; hemorrhage subdural infarct shift mass_brain skull_fracture small_vessel ventricles sinuses mastoids vessels_brain; CTHD
-cta_chest; CTA CHEST W&W/O C&RECONS, CT CHEST W/CONTRAST, CT CHEST W/O CONTRAST; helical images with intravenous contrast timed to the pulmonary arteries, thin-section images of the thorax, multidetector images after contrast; clot effusion consolidation atelectasis nodule hilar_nodes pericardial rib_fracture pneumothorax heart aorta adrenals; CTCH
-ct_abd; CT ABDOMEN W/CONTRAST, CT PELVIS W/CONTRAST, CT ABD & PELVIS W/O CONTRAST, CT ABDOMEN W/O CONTRAST; images from the lung bases to the symphysis after oral contrast, multidetector images with oral and intravenous contrast, noncontrast images of the abdomen; ascites obstruction abscess bowel_wall diverticula panc_inflammation liver_lesion stone hydro renal_cyst free_air spleen kidneys pancreas adrenals bladder appendix aneurysm; CTAP
-us_abd; LIVER OR GALLBLADDER US, ABDOMEN U.S. (COMPLETE STUDY), DUPLEX DOP ABD/PEL LIMITED; real-time grayscale and Doppler images, transabdominal sonography of the right upper quadrant, limited bedside sonography; gallstones_i gb_wall duct liver_lesion ascites hydro liver spleen portal cbd pancreas; USAB
-mri_head; MR HEAD W/O CONTRAST, MR HEAD W & W/O CONTRAST, MRA BRAIN W/O CONTRAST; sagittal and axial sequences with diffusion imaging, multiplanar T1 and T2 weighted images, FLAIR and gradient echo sequences; infarct hemorrhage mass_brain small_vessel aneurysm subdural shift ventricles sinuses vessels_brain mastoids; MRHD
-us_leg; BILAT LOWER EXT VEINS, UNILAT LOWER EXT VEINS LEFT, UNILAT LOWER EXT VEINS RIGHT; compression sonography with color and spectral Doppler, grayscale and Doppler evaluation from groin to calf; dvt_i baker soft_swelling femoral_flow; USLE
-us_renal; RENAL U.S., RENAL U.S. PORT, RENAL TRANSPLANT U.S.; grayscale and color images of both kidneys, transabdominal renal sonography; hydro stone renal_cyst ascites kidneys bladder; USRE
-bone; HIP UNILAT MIN 2 VIEWS, KNEE (AP LAT & OBLIQUE), WRIST(3 + VIEWS), ANKLE (AP MORTISE & LAT), SHOULDER 2-3 VIEWS; frontal and lateral projections, three views, two orthogonal views; fracture dislocation arthritis joint_effusion foreign_body soft_swelling mineralization hardware; BONE
-abdomen; ABDOMEN (SUPINE & ERECT), PORTABLE ABDOMEN, ABDOMEN (SUPINE ONLY); supine and upright films, a portable supine film, a left lateral decubitus film; obstruction free_air stool foreign_body bowel_gas pelvis_bones ng; ABDM
-carotid; CAROTID SERIES COMPLETE, CAROTID DOPPLER ULTRASOUND; duplex evaluation of both carotid systems, grayscale, color and pulsed Doppler imaging; stenosis_c vertebral_flow soft_neck aneurysm; CARO
-spine; MR L-SPINE W/O CONTRAST, MR CERVICAL SPINE, CT C-SPINE W/O CONTRAST, T-SPINE; sagittal and axial sequences, helical images with reformations, multiplanar images; disc canal cord compression alignment marrow soft_neck; SPIN
+cxr; CHEST (PORTABLE AP), CHEST (PA & LAT), CHEST PORT. LINE PLACEMENT, CHEST (SINGLE VIEW), CHEST (PRE-OP PA & LAT); tech_film; chest, thorax, lungs and pleura; effusion pneumothorax consolidation edema atelectasis nodule rib_fracture free_air heart aorta mediastinum diaphragm bones_chest ett ng central_line picc pacer chest_tube swan; C11
+ct_head; CT HEAD W/O CONTRAST, CT HEAD W/ & W/O CONTRAST, CT EMERGENCY HEAD W/O CONTRAST; tech_ct; head, brain, skull and contents; hemorrhage subdural infarct shift mass_brain skull_fracture small_vessel ventricles sinuses mastoids vessels_brain; CTHD
+cta_chest; CTA CHEST W&W/O C&RECONS, CT CHEST W/CONTRAST, CT CHEST W/O CONTRAST; tech_ct; chest, thorax, pulmonary arteries; clot effusion consolidation atelectasis nodule hilar_nodes pericardial rib_fracture pneumothorax heart aorta adrenals; CTCH
+ct_abd; CT ABDOMEN W/CONTRAST, CT PELVIS W/CONTRAST, CT ABD & PELVIS W/O CONTRAST, CT ABDOMEN W/O CONTRAST; tech_ct; abdomen, abdomen and pelvis, lower chest through symphysis; ascites obstruction abscess bowel_wall diverticula panc_inflammation liver_lesion stone hydro renal_cyst free_air spleen kidneys pancreas adrenals bladder appendix aneurysm; CTAP
+us_abd; LIVER OR GALLBLADDER US, ABDOMEN U.S. (COMPLETE STUDY), DUPLEX DOP ABD/PEL LIMITED; tech_us; right upper quadrant, abdomen, liver and biliary tree; gallstones_i gb_wall duct liver_lesion ascites hydro liver spleen portal cbd pancreas; USAB
+mri_head; MR HEAD W/O CONTRAST, MR HEAD W & W/O CONTRAST, MRA BRAIN W/O CONTRAST; tech_mri; brain, head, intracranial contents; infarct hemorrhage mass_brain small_vessel aneurysm subdural shift ventricles sinuses vessels_brain mastoids; MRHD
+us_leg; BILAT LOWER EXT VEINS, UNILAT LOWER EXT VEINS LEFT, UNILAT LOWER EXT VEINS RIGHT; tech_us; lower extremity veins, deep veins of the leg, groin to calf; dvt_i baker soft_swelling femoral_flow; USLE
+us_renal; RENAL U.S., RENAL U.S. PORT, RENAL TRANSPLANT U.S.; tech_us; kidneys, kidneys and bladder, retroperitoneum; hydro stone renal_cyst ascites kidneys bladder; USRE
+bone; HIP UNILAT MIN 2 VIEWS, KNEE (AP LAT & OBLIQUE), WRIST(3 + VIEWS), ANKLE (AP MORTISE & LAT), SHOULDER 2-3 VIEWS; tech_film; painful joint, extremity, injured limb; fracture dislocation arthritis joint_effusion foreign_body soft_swelling mineralization hardware; BONE
+abdomen; ABDOMEN (SUPINE & ERECT), PORTABLE ABDOMEN, ABDOMEN (SUPINE ONLY); tech_film; abdomen, abdomen and pelvis, diaphragm to symphysis; obstruction free_air stool foreign_body bowel_gas pelvis_bones ng; ABDM
+carotid; CAROTID SERIES COMPLETE, CAROTID DOPPLER ULTRASOUND; tech_us; carotid arteries, neck vessels, both carotid systems; stenosis_c vertebral_flow soft_neck aneurysm; CARO
+spine; MR L-SPINE W/O CONTRAST, MR CERVICAL SPINE, CT C-SPINE W/O CONTRAST, T-SPINE; tech_mri; spine, vertebral column, spinal canal; disc canal cord compression alignment marrow soft_neck; SPIN
 """
 
 
@@ -180,11 +181,12 @@ EXAMS = {
     key: Exam(
         key,
         _items(titles),
-        _items(techniques),
+        technique,
+        _items(regions),
         tuple(TOPICS[topic] for topic in topics.split()),
         code,
     )
-    for key, titles, techniques, topics, code in _rows(_EXAMS)
+    for key, titles, technique, regions, topics, code in _rows(_EXAMS)
 }
 # How often each examination is made, out of 100.
 EXAM_SHARES = dict(

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a table: one entry a line
 """Laboratory tests: names, normal ranges, and how diseases move them."""
 
 from __future__ import annotations

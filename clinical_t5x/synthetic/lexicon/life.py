@@ -2,8 +2,24 @@
 """Who patients are outside hospital."""
 
 RELATIVES = tuple(
-    "daughter son wife husband sister brother mother niece nephew granddaughter grandson cousin "
-    "partner neighbor father roommate".split()
+    [
+        "daughter",
+        "son",
+        "wife",
+        "husband",
+        "sister",
+        "brother",
+        "mother",
+        "niece",
+        "nephew",
+        "granddaughter",
+        "grandson",
+        "cousin",
+        "partner",
+        "neighbor",
+        "father",
+        "roommate",
+    ]
 )
 
 OCCUPATIONS = tuple(

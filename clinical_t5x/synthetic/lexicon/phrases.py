@@ -60,9 +60,9 @@ RULES = {
         [bedside|charge|night|day|float|oncoming|off-going|resource|wound|IV] nurse
         respiratory therapist|physical therapist|occupational therapist|speech therapist|dietitian
         social worker|case manager|pharmacist|chaplain|interpreter|nursing student|sitter|orderly
-        patient care technician|phlebotomist|x-ray technician|discharge planner|the code team
+        patient care technician|phlebotomist|x-ray technician|discharge planner|code team|student
         """,
-    "anyone": "the {staff}|{his} {relative}|the {doctor}|{his} {relative}|the {staff}",
+    "anyone": "the {staff}|{his} {relative}|{doctor}|{his} {relative}|the {staff}",
     # --- manner and degree --------------------------------------------------------------------
     "slowly": """
         slowly|gradually|steadily|rapidly|abruptly|briefly|transiently|intermittently|repeatedly
@@ -75,6 +75,11 @@ RULES = {
     "mild": "mild|moderate|severe|minimal|slight|marked|trace|moderately severe|borderline|subtle|"
     "considerable|pronounced|scant|modest|intermittent|persistent|transient|new|longstanding|"
     "worsening|improving|residual|recurrent|diffuse|focal|vague|mild to moderate|low-grade",
+    "mildly": """
+        mildly|moderately|severely|minimally|slightly|markedly|borderline|focally|diffusely|newly
+        considerably|persistently|noticeably|symmetrically|asymmetrically|somewhat|only just|grossly
+        subtly|definitely|possibly|visibly|rather|increasingly|less|more
+        """,
     "better": """
         improved|improving|better|worse|worsening|unchanged|stable|much the same|resolving|resolved
         waxing and waning|slightly better|no better|slightly worse|fluctuating|settling|easing
@@ -177,4 +182,19 @@ RULES = {
         playing cards|driving|cooking supper|reading the paper|walking the dog|using the commode
         getting dressed|tying shoes|cleaning the garage|raking leaves|riding the bus|bowling|resting
         """,
+    # --- drugs by what they are given for, as nurses and residents call them ------------------------
+    "pain_drug": "morphine|dilaudid|fentanyl|percocet|tylenol|toradol|oxycodone|a lidoderm patch|ultram|"
+    "ms contin|neurontin|motrin|demerol|methadone|an ice pack|vicodin|pca dilaudid|flexeril",
+    "bp_drug": "lopressor|hydralazine|labetalol|neo|levophed|a nitro gtt|captopril|metoprolol|diltiazem|"
+    "amiodarone|esmolol|vasopressin|dopamine|nipride|norvasc|lisinopril|clonidine|midodrine|digoxin",
+    "calm_drug": "ativan|haldol|propofol|versed|precedex|zyprexa|seroquel|trazodone|ambien|valium|benadryl|"
+    "risperdal|librium|phenobarb|a fentanyl gtt|remeron",
+    "gi_drug": "zofran|reglan|compazine|protonix|colace|senna|dulcolax|lactulose|miralax|phenergan|carafate|"
+    "pepcid|imodium|kayexalate|simethicone|a tap water enema|maalox|mag citrate",
+    "lung_drug": "albuterol|atrovent|mucomyst|combivent|solumedrol|guaifenesin|racemic epi|pulmicort|advair|"
+    "xopenex|singulair|prednisone|spiriva|lasix|heliox",
+    "water_drug": "lasix|bumex|diuril|a lasix gtt|albumin|zaroxolyn|a fluid bolus|mannitol|diamox|aldactone|"
+    "renal dopamine|maintenance fluids|half normal saline|natrecor",
+    "bug_drug": "vanco|zosyn|levaquin|flagyl|ceftriaxone|cefepime|meropenem|ancef|gent|fluconazole|linezolid|"
+    "cipro|ampicillin|azithro|bactrim|acyclovir|unasyn|nafcillin|micafungin|aztreonam|tobra|po vanco",
 }

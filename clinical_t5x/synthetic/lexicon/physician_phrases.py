@@ -12,15 +12,20 @@ RULES = {
         [spiked|t max|temp] {#99-103}.{#1-9} {near} {event}, [cultured|{culture_site} sent|{line} removed|CXR done]
         [ct|mri|echo|us|kub] [of|showed|done for] {acute} {near} {event}: [pending|unchanged|improved|see below|{mild} findings]
         """,
+    "unit": "MICU|SICU|floor|CCU|medicine service|step-down unit|TSICU|neuro ICU|hospitalist service|"
+    "surgical service|telemetry floor|observation unit|oncology ward|transplant service|CVICU|{service_clinic} service",
     "hpi": """
-        {pt} is a {age} {yo} {man} with [a {hx} of|] {problem}, {problem} and {problem} who {complains} {qualified_symptom} {span}
-        [the symptoms|it|this] [began|started|came on] {slowly} {span} while {exertion}, [with|accompanied by|followed by] {mild} {symptom} and {presenting}
+        {pt} is a {age} {yo} {man} [with a {hx} of|with|known to have|followed for|carrying a diagnosis of] {problem} and {problem} who {complains} {qualified_symptom} {span}
+        {age} {yo} {man}, a {occupation}, with {problem}, {complains} {qualified_symptom} and {symptom} {span} [while {exertion}|after {event}|, {slowly} worse]
+        this {age} {yo} {man} [from|sent by|brought from|referred by] [{place}|{pcp}|{his} {kin1}|{~hospital}] {complains} {qualified_symptom} [{span}|while {exertion}|after {exertion}], on top of {problem} [and {problem}|]
+        [the symptoms|it|this|the {presenting}] [began|started|came on|recurred] {slowly} {span} while {exertion}, [with|accompanied by|followed by|preceded by] {mild} {symptom} and {presenting}
         {he} {denies} {symptom}, {symptom} or {symptom}, but {complains} {qualified_symptom} [at night|after meals|on most days|of late|recently|at rest|when {exertion}]
-        [{his} {kin1}|{anyone}|EMS|a neighbor|the visiting nurse] [found|noticed|brought|saw|described] {him} {very} [confused|pale|short of breath|unsteady|sleepy|weak|diaphoretic] {near} [breakfast|supper|bedtime|church|{event}], [and called|then called|who called] [911|{pcp}|the on-call service|an ambulance|the clinic]
-        in the [ED|emergency department|ER|emergency room], [initial vitals|vs|vitals] were {#96-103} {#58-130} {#82-190}/{#40-100} {#12-32} {#86-100}% [RA|2L|NRB|nc], [exam|labs|imaging|ekg] [notable|remarkable|significant] for {mild} {presenting} and {symptom}, {drug} and {drug} were given {effect}
-        [of note|notably|per {his} {kin1}|per report|per {pcp}], {he} [recently|had recently|had just] [finished a course of|stopped taking|run out of|started|doubled {his}|been switched to] {drug} {because} {symptom} {span}
-        {he} was [admitted|transferred|brought] to the [MICU|SICU|floor|CCU|medicine service|step-down unit] for [management|monitoring|further care|workup|treatment] of {acute} [and|with concern for] {second} [after|following|despite] {drug} and {event}
-        [review of systems|ros|on review] [positive for|+|notable for] {symptom} and {qualified_symptom}; {denies} {symptom}, {symptom}, {symptom}
+        [{his} {kin1}|{anyone}|EMS|a neighbor|the visiting nurse] [found|noticed|brought|saw|described] {him} {very} [confused|pale|short of breath|unsteady|sleepy|weak|diaphoretic|jaundiced|tremulous|flushed] {near} [breakfast|supper|bedtime|church|{event}], [and called|then called|who called] [911|{pcp}|the on-call service|an ambulance|the clinic]
+        in the [ED|emergency department|ER|emergency room], [initial vitals|vs|vitals|triage vitals] were {#96-103} {#58-130} {#82-190}/{#40-100} {#12-32} {#86-100}% [RA|2L|NRB|nc], [exam|labs|imaging|ekg] [notable|remarkable|significant] for {mild} {presenting} and {symptom}, {drug} and {drug} were given {effect}
+        [of note|notably|per {his} {kin1}|per report|per {pcp}], {he} [recently|had recently|had just|{span}] [finished a course of|stopped taking|run out of|started|doubled {his}|been switched to] {drug} {because} {symptom} {span}
+        {he} was [admitted|transferred|brought|taken] to the {unit} {time} [for|in need of|to allow] [management|monitoring|further care|workup|treatment|stabilization] of {acute} [and|with concern for|complicated by] {mild} {symptom} [after|following|despite] {drug}
+        [review of systems|ros|on review|otherwise] [positive for|+|notable for|remarkable for] {symptom} and {qualified_symptom}; {denies} {symptom}, {symptom}, {symptom}
+        [at {~hospital}|at the outside hospital|at the referring hospital|en route|in the ambulance], {he} [was given|received|was found to need|got] {drug} {because} {qualified_symptom}, {symptom} {better} {near} [transfer|arrival|departure|transport|{event}]
         """,
     "assess": """
         {acute}: {likely} [related to|from|triggered by|worsened by] {second} [and|,|vs] {problem}, {mild} {symptom} {better} [on|with|since|after] {drug}
@@ -38,7 +43,7 @@ RULES = {
         [lungs|chest|resp|pulm]: [crackles|rales|wheezes|rhonchi|dullness|decreased sounds|egophony] [at|over|in] {lung_site}, {mild} [use of accessory muscles|tachypnea|splinting|cough] [when|while] {exertion}
         [abd|abdomen|gi]: [soft|distended|obese|tense|benign], {mild} [tenderness|guarding|fullness|discomfort] in the {quadrant}, [bs|bowel sounds] [present|quiet|absent|high-pitched], [no|palpable|questionable] [hsm|masses|rebound|liver edge|hernia]
         [ext|extremities|limbs]: {mild} [edema|cyanosis|clubbing|warmth|cords|erythema] of the {limb}, [pulses|dp] [intact|weak|absent|dopplerable] on the {side}
-        [neuro|ns|mental status]: {very} [alert|drowsy|confused|oriented|sedated|inattentive], [strength|tone|reflexes|sensation|drift] {mild} [reduced|increased|asymmetric|impaired] in the {limb}
+        [neuro|ns|mental status]: {very} [alert|drowsy|confused|oriented|sedated|inattentive], [strength|tone|reflexes|sensation|drift] {mildly} [reduced|increased|asymmetric|impaired] in the {limb}
         [skin|derm]: {mild} [rash|ecchymosis|ulcer|jaundice|breakdown|petechiae|cellulitis] over {skin_site}
         """,
 }

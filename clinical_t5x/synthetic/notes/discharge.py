@@ -14,9 +14,19 @@ from clinical_t5x.synthetic.patient import Visit
 from clinical_t5x.synthetic.style import Style
 
 _GRAMMAR = Grammar(discharge_phrases.RULES, base=SHARED)
-_SERVICES = (
-    "MEDICINE|SURGERY|NEUROLOGY|CARDIOTHORACIC|ORTHOPAEDICS|CSU|NSU|TRA|VSU|OMED|ACOVE".split("|")
-)
+_SERVICES = [
+    "MEDICINE",
+    "SURGERY",
+    "NEUROLOGY",
+    "CARDIOTHORACIC",
+    "ORTHOPAEDICS",
+    "CSU",
+    "NSU",
+    "TRA",
+    "VSU",
+    "OMED",
+    "ACOVE",
+]
 _HEADS = {
     "complaint": ("Chief Complaint:", "CHIEF COMPLAINT:", "CC:"),
     "procedure": ("Major Surgical or Invasive Procedure:", "PROCEDURES:", "Procedures performed:"),
@@ -118,15 +128,23 @@ def write(
 
 
 def _front_matter(document: Document, context: dict, draw: Draw) -> None:
+    """The lines above the first section; some authors leave some out, or put them elsewhere."""
     admitted, left, born = tags.date(draw), tags.date(draw), tags.date(draw)
-    document.head(f"Admission Date:  {admitted}", before="")
+    named = f"Name: {context['last_name']},{context['first_name']}"
+    document.head(f"{pick(('Admission Date:', 'Admitted:'), draw)}  {admitted}", before="")
     document.item(f"Discharge Date:   {left}")
-    if draw() < 0.7:
-        document.item(f"Date of Birth:  {born}       Sex:  {context['sex']}")
-    document.item(f"Service: {pick(_SERVICES, draw)}")
-    document.line(f"Allergies: {context['allergy']}")
-    if draw() < 0.6:
-        document.item(f"Attending: {context['attending']}")
+    lines = [
+        f"Date of Birth:  {born}       Sex:  {context['sex']}",
+        f"Service: {pick(_SERVICES, draw)}",
+        f"Allergies: {context['allergy'].capitalize()}{expand(_GRAMMAR['reaction'], draw, context)}",
+        f"Attending: {context['attending']}",
+        f"{named}    Unit No: {tags.FUNCTIONS['number_id'](draw)}",
+        f"Primary care: {context['pcp']}, {pick(context['clinic'], draw)}",
+        f"Contact: {context['kin1']} {tags.FUNCTIONS['phone'](draw)}",
+        f"Reason for admission: {pick(context['acute'], draw)}",
+    ]
+    for line in several(lines, 3 + int(draw() * 4), draw):
+        document.item(line)
 
 
 def _course(document: Document, context: dict, draw: Draw, size: float) -> None:

@@ -18,6 +18,7 @@ def _weekday_tag(draw: Draw) -> str:
 
 _GRAMMAR = Grammar(radiology_phrases.RULES, base=SHARED, functions={"weekday_tag": _weekday_tag})
 _CHANGES = ("new", "larger", "larger", "smaller", "smaller", "same", "same", "same")
+_REPAIRS = ((" ,", ","), (",,", ","), ("the both ", "both "), ("the segment ", "segment "))
 _SINGULAR_S = ("pancreas", "Willis", "pelvis", "sinus")
 _MARKS = re.compile(r"[<>^`]")
 _KIND_OF_MARK = {"<": "finding", "^": "where", "`": "change"}
@@ -112,15 +113,14 @@ def _findings(exam: Exam, draw: Draw) -> list[Finding]:
 
 def _finding(topic: Topic, draw: Draw) -> Finding:
     present = draw() < 0.55
-    words: dict = {"noun": topic.names, "change_word": _GRAMMAR[pick(_CHANGES, draw)]}
+    words: dict = {"noun": pick(topic.names, draw), "change_word": _GRAMMAR[pick(_CHANGES, draw)]}
     if topic.kind == "finding":
         words["degree"] = pick(topic.degrees, draw)
         words["site"] = pick(topic.sites, draw)
         words["cause"], words["cause2"] = several(topic.others, 2, draw)
     else:
-        noun = pick(topic.names, draw)
+        noun = words["noun"]
         plural = noun.endswith("s") and not noun.endswith(_SINGULAR_S)
-        words["noun"] = noun
         words["is"], words["it"] = ("are", "them") if plural else ("is", "it")
         words["appear"] = "appear" if plural else "appears"
         words["remain"] = "remain" if plural else "remains"
@@ -165,15 +165,25 @@ def _summarise(stated: list[Finding], context: dict, draw: Draw) -> list[Stateme
     if not chosen:
         chosen = stated[:1]
     names = ("impression_present", "impression_absent", "impression_state")
-    statements = [_state(finding, context, draw, *names) for finding in chosen]
+    statements = [_state(_renamed(f, draw), context, draw, *names) for f in chosen]
     if draw() < 0.35:
         statements.append(_statement("recommend", (), {}, context, draw))
     return statements
 
 
+def _renamed(finding: Finding, draw: Draw) -> Finding:
+    """The same finding under another of its names, half of the time."""
+    if finding.topic.kind != "finding" or draw() < 0.5:
+        return finding
+    words = {**finding.words, "noun": pick(finding.topic.names, draw)}
+    return Finding(finding.topic, finding.present, words)
+
+
 def _statement(rule: str, keys: tuple, words: dict, context: dict, draw: Draw) -> Statement:
-    raw = expand(_GRAMMAR[rule], draw, {**context, **words})
-    raw = articles(" ".join(raw.split()).replace(" ,", ",").replace(",,", ",")).rstrip(" ,;") + "."
+    raw = " ".join(expand(_GRAMMAR[rule], draw, {**context, **words}).split())
+    for wrong, right in _REPAIRS:
+        raw = raw.replace(wrong, right)
+    raw = articles(raw).rstrip(" ,;") + "."
     text, spans, opened = "", [], {}
     position = 0
     for mark in _MARKS.finditer(raw):
@@ -202,10 +212,10 @@ def _layout(
 
     reason, prior = say("reason"), say("prior")
     who = f"{context['age']} {context['yo']} {pick(context['man'], draw)}"
-    background = (
-        f"{who} with {pick(context['problem'], draw)} and {pick(context['presenting'], draw)}"
-    )
-    technique = f"{pick(exam.techniques, draw)}, {say('limited')}"
+    why = f"{pick(context['problem'], draw)} and {say('qualified_symptom')}"
+    background = f"{who} with {why}" if draw() < 0.5 else f"{why}, {who}"
+    context["own_region"] = exam.regions
+    technique = " ".join(say(exam.technique).replace(" ,", ",").split())
     tail = f"\n\n{say('wet_read')}." if draw() < 0.25 else ""
     if later:
         return (
