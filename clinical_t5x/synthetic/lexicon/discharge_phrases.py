@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What discharge summaries say between the facts: history, course, condition."""
 
 from __future__ import annotations

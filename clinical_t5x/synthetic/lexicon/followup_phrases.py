@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What is to be done after discharge, and what looks like it: the language of CLIP's labels.
 
 Whether a sentence carries a label depends on whether the thing is still ahead or already behind,

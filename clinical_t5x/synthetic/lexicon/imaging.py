@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What imaging can show: examinations, their topics, and how each topic is named.
 
 A topic is something that a report may speak of: a finding (present or absent), an organ (normal or

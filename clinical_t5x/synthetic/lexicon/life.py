@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """Who patients are outside hospital."""
 
 RELATIVES = tuple(

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What nurses write about each organ system, in both charting systems."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """Phrases of the shorter kinds of notes: ECG, echo, respiratory therapy, allied professions."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """Phrase banks that all kinds of notes draw on: times, people, degrees, doubts, comparisons.
 
 Notation: grammar.py. The banks are wide on purpose: what two patients' notes have in common should

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What physicians write in daily notes: events, exam, assessment."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """What patients suffer from: the chronic and acute problems, their names, drugs and symptoms.
 
 One line a problem: key; organ system; clinic; clinical names; names a lay person or another

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - a table: one entry a line
+
 """How radiologists phrase findings: frames around the topics of imaging.py.
 
 Marks in a frame say what answers a question about its topic: `<...>` the finding itself, `^...^`
