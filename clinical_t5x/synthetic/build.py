@@ -1,4 +1,4 @@
-"""Builds the synthetic PhysioNet: blocks made by several processes, joined in order, all or nothing."""
+"""Builds the synthetic PhysioNet: blocks of several processes, joined in order, all or nothing."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _fill(root: Path, patients: int, seed: int, workers: int) -> dict[str, Any]:
     return counts
 
 
-# --- processes ----------------------------------------------------------------------------------------
+# --- processes ----------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -154,7 +154,7 @@ def _write_notes(
     return {"notes": notes}, records
 
 
-# --- benchmarks -----------------------------------------------------------------------------------------
+# --- benchmarks ---------------------------------------------------------------------------------
 
 
 def _by_split(records: list) -> dict[str, list]:

@@ -1,7 +1,7 @@
 """One gzip file from blocks that were compressed apart, so that many processes can share the work.
 
-Each block is a raw deflate stream that ends on a byte boundary with a full flush; blocks written one
-after the other between a gzip header and trailer are one valid gzip member (what pigz does). The
+Each block is a raw deflate stream that ends on a byte boundary with a full flush; blocks written
+one after the other between a gzip header and trailer are one valid gzip member (what pigz does). The
 bytes depend on the blocks alone, never on how many processes made them.
 """
 

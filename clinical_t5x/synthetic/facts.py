@@ -1,4 +1,3 @@
-
 """Facts of a patient's past, and the sentences of Past Medical History that state them.
 
 The premises of the synthetic MedNLI are such sentences; mednli.py holds the rules by which a fact

@@ -153,7 +153,7 @@ class PatientWriter:
         if not self.plan.in_iv:
             self.sink.lines[rows.CAREVUE].append(line)
 
-    # --- text -------------------------------------------------------------------------------------
+    # --- text ------------------------------------------------------------------------------------
 
     def _text(
         self, slot: Slot, visit: Visit, base: dict, style: Style, row: int
@@ -246,7 +246,7 @@ class PatientWriter:
             )
             history += more
 
-    # --- the same person in MIMIC-IV ------------------------------------------------------------------
+    # --- the same person in MIMIC-IV -------------------------------------------------------------
 
     def _shared(self, slot: Slot) -> bool:
         if self.iv is None or slot.category not in ("Radiology", "Discharge summary"):

@@ -1,4 +1,3 @@
-
 """What discharge summaries say between the facts: history, course, condition."""
 
 from __future__ import annotations

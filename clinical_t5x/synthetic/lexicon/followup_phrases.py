@@ -1,4 +1,3 @@
-
 """What is to be done after discharge, and what looks like it: the language of CLIP's labels.
 
 Whether a sentence carries a label depends on whether the thing is still ahead or already behind,

@@ -1,4 +1,3 @@
-
 """What imaging can show: examinations, their topics, and how each topic is named.
 
 A topic is something that a report may speak of: a finding (present or absent), an organ (normal or

@@ -1,4 +1,3 @@
-
 """Who patients are outside hospital."""
 
 RELATIVES = tuple(

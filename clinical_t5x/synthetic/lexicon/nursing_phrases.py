@@ -1,4 +1,3 @@
-
 """What nurses write about each organ system, in both charting systems."""
 
 from __future__ import annotations

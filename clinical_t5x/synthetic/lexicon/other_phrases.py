@@ -1,4 +1,3 @@
-
 """Phrases of the shorter kinds of notes: ECG, echo, respiratory therapy, allied professions."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """Phrase banks that all kinds of notes draw on: times, people, degrees, doubts, comparisons.
 
 Notation: grammar.py. The banks are wide on purpose: what two patients' notes have in common should

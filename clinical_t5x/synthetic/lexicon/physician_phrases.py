@@ -1,4 +1,3 @@
-
 """What physicians write in daily notes: events, exam, assessment."""
 
 from __future__ import annotations

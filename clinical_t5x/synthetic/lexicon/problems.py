@@ -1,4 +1,3 @@
-
 """What patients suffer from: the chronic and acute problems, their names, drugs and symptoms.
 
 One line a problem: key; organ system; clinic; clinical names; names a lay person or another

@@ -1,4 +1,3 @@
-
 """How radiologists phrase findings: frames around the topics of imaging.py.
 
 Marks in a frame say what answers a question about its topic: `<...>` the finding itself, `^...^`
@@ -15,7 +14,7 @@ RULES = {
         [the|the|an] {earlier} {study} [of|from|dated|on] {~date}
         {~date}|the {daypart} {study} of {~date}|[yesterday|{~weekday_tag}|the day before|two days ago|this {daypart}]
         the {study} [performed|obtained|done|acquired|read|sent] [earlier today|{#2-9} hours earlier|the day before|at {~hospital}|on admission|{near} {event}|last {weekday}|{time}|during the last stay]
-        [several|multiple|two|three|a series of] {earlier} {study} [going|dating] back to {~date}
+        [several|multiple|two|three|numerous] {earlier} [films|studies|scans|exams|radiographs|examinations] [going|dating] back to {~date}
         """,
     "factor": """
         patient rotation|motion|patient motion|low lung volumes|portable technique|patient habitus
@@ -102,7 +101,7 @@ RULES = {
         ^{at} {site}^ there is <{degree} {noun}>[, `{change}`|]{qualifier}
         `{change}` <{degree} {noun}> is {seen} ^{at} {site}^{qualifier}
         <{noun}, {degree}>, is {seen} ^{at} {site}^[, `{change}`|]{qualifier}
-        [again|once more|as before|interval|now], <{degree} {noun}> {at} ^{site}^[, `{change}`|]{qualifier}
+        [again|once more|as before|interval|now], <{degree} {noun}> ^{at} {site}^[, `{change}`|]{qualifier}
         [note is made of|attention is drawn to|the study shows|images show|one sees|review shows|the dominant finding is|of note is|incidental note is made of] <{degree} {noun}> ^{at} {site}^[, `{change}`|]{qualifier}
         [the appearance suggests|the findings indicate|there appears to be|there may be|one suspects] <{degree} {noun}> ^{at} {site}^[, `{change}`|]{qualifier}
         {limited}, <{degree} {noun}> is {seen} ^{at} {site}^[, `{change}`|]
@@ -175,6 +174,9 @@ RULES = {
     "regressing|less extensive|nearly resolved|diminished|receding",
     "same": "unchanged|stable|similar|not significantly changed|essentially unchanged|persistent|"
     "without interval change|much as before|little changed|grossly stable",
+    "altered": "changed|altered|different in appearance|newly so|worse|somewhat improved|more pronounced|"
+    "less pronounced|slightly different|better demonstrated than before",
+    "moved": "repositioned|slightly advanced|slightly withdrawn|newly placed|exchanged|rotated|adjusted",
     "impression_present": """
         <{degree} {noun}> ^{at} {site}^[, `{change}`|]{qualifier}
         `{change}` <{degree} {noun}> ^{at} {site}^{qualifier}

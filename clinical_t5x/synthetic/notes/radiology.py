@@ -17,7 +17,11 @@ def _weekday_tag(draw: Draw) -> str:
 
 
 _GRAMMAR = Grammar(radiology_phrases.RULES, base=SHARED, functions={"weekday_tag": _weekday_tag})
-_CHANGES = ("new", "larger", "larger", "smaller", "smaller", "same", "same", "same")
+_CHANGES = {
+    "finding": ("new", "larger", "larger", "smaller", "smaller", "same", "same", "same"),
+    "organ": ("same", "same", "altered"),
+    "device": ("same", "same", "moved"),
+}
 _REPAIRS = ((" ,", ","), (",,", ","), ("the both ", "both "), ("the segment ", "segment "))
 _SINGULAR_S = ("pancreas", "Willis", "pelvis", "sinus")
 _MARKS = re.compile(r"[<>^`]")
@@ -113,7 +117,10 @@ def _findings(exam: Exam, draw: Draw) -> list[Finding]:
 
 def _finding(topic: Topic, draw: Draw) -> Finding:
     present = draw() < 0.55
-    words: dict = {"noun": pick(topic.names, draw), "change_word": _GRAMMAR[pick(_CHANGES, draw)]}
+    words: dict = {
+        "noun": pick(topic.names, draw),
+        "change_word": _GRAMMAR[pick(_CHANGES[topic.kind], draw)],
+    }
     if topic.kind == "finding":
         words["degree"] = pick(topic.degrees, draw)
         words["site"] = pick(topic.sites, draw)
