@@ -13,6 +13,9 @@ DEV_STAMP := $(VENV)/.installed-dev
 CONSTRAINTS = $(shell $(BIN)/python -c 'import os, sys; f = "constraints-%d.%d.txt" % sys.version_info[:2]; print("-c " + f if os.path.exists(f) else "")')
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
+# torch and TensorFlow crash in one process on some machines: the parity tests have their own.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+
 .PHONY: help demo study test lint format clean
 
 help:
@@ -42,7 +45,8 @@ study: $(BASE_STAMP)
 	$(BIN)/python -m clinical_t5x.demo --preset study --out $(STUDY_DIR)
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+	$(PYTEST) tests/models tests/interop
+	$(PYTEST) --ignore tests/models --ignore tests/interop
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

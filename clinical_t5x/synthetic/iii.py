@@ -177,13 +177,13 @@ class PatientWriter:
         else:
             description, text = short.write(category, context, style, draw)
         text = misspelled(text, style, draw)
+        if style.variant % 31 == 0:
+            text = text.replace("\n", "\r\n")
         if category in self.last_text and draw() < _COPY_SHARE.get(category, 0.0):
             text = self._copy_into(text, category, row)
         if self.showcase:
             shown = [self.showcase.pop() for _ in range(min(4, len(self.showcase)))]
             text += f"Ref: {', '.join(shown)}\n"
-        if style.variant % 31 == 0:
-            text = text.replace("\n", "\r\n")
         return description, text
 
     def _copy_into(self, text: str, category: str, row: int) -> str:
