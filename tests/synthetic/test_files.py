@@ -11,6 +11,10 @@ from clinical_t5x.synthetic.plan import CATEGORIES
 _NOTEEVENTS = (
     "ROW_ID SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT"
 )
+_IV_NOTE = (
+    "note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text",
+)  # fmt: skip
+_IV_DETAIL = ("note_id", "subject_id", "field_name", "field_value", "field_ordinal")
 _MAPPED_KEYS = """First Name|Last Name|Initials|Known lastname|Known firstname|Name
 Clip Number (Radiology)|Numeric Identifier|Medical Record Number|MD Number|Job Number|Unit Number
 Hospital|Company|College|Location|Street Address|Wardname|Apartment Address|PO Box|Age over 90

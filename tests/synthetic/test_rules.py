@@ -102,12 +102,14 @@ def test_clip_order_decides_between_two_things():
         for _ in range(10):
             text, labels = clip.followup_sentence(context, draw)
             found = re.match(
-                r"(?i)of (.+?) and (.+), (?:only|just) the (former|latter) (is|remains|stays|was|has)",
+                r"(?i)of (.+?) and (.+), (?:only|just) the (former|latter) "
+                r"(is|remains|stays|was|has)",
                 text,
             )
             if not found or text.count(" and ") != 1:
                 continue
             first, second, which, verb = found.groups()
+            first, second = first.split(",")[0], second.split(",")[0]  # without asides
             ahead = verb.lower() in ("is", "remains", "stays")
             target = first if (which == "former") == ahead else second
             other = second if target is first else first
