@@ -69,8 +69,10 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
 def _next_command(verb: str, flags: Flags, configuration: Configuration) -> str:
     """What a person would type after this run, as far as this project's recipes go."""
     output = shlex.quote(str(configuration.macro(_OUTPUT_MACRO[verb])))
-    if verb != "train":
+    if verb == "infer":
         return f"ls {output}"
+    if verb == "eval":
+        return f"python -m clinical_t5x.report --runs {output}"
     task = str(configuration.macro("MIXTURE_OR_TASK_NAME"))
     model = next((name for name in flags.gin_files if "finetune" not in name), "MODEL.gin")
     if "INITIAL_CHECKPOINT_PATH" in configuration.macros and not task.startswith("mimic"):
