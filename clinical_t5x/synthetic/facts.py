@@ -47,6 +47,7 @@ SIDED = {
         "lung_ca": "lobectomy|wedge resection|lung radiation",
     }.items()
 }
+_PLAIN = ("has", "treated", "sided", "dated")
 DATED = ("mi", "stroke", "pe", "dvt", "tia", "pancreatitis", "ulcer")
 
 _RULES = {
@@ -91,8 +92,10 @@ _RULES = {
     "remote": "{name} [twenty years ago|in {his} youth|decades ago|fifteen years ago|in the {#1960-1989}s|thirty years ago|many years ago|as a young adult]",
     "noun_opening": "|||significant for |notable for |remarkable for |includes |pmh notable for |"
     "past history of |per records, |known to us for |per {pcp}, ",
-    "opening": "||||per records, |per the chart, |hx: |per {his} {kin_word}, |of note, |per {pcp}, |reportedly ",
+    "opening": "||||per records, |per the chart, |hx: |by {his} account, |of note, |per {pcp}, |reportedly ",
     "join": ", |, |; |; | and |, also |, as well as |, plus |. | - ",
+    # Where one clause denies, doubts or speaks of a relative, no join may carry that over.
+    "firm_join": "; |; |. |. | - |; also, |; separately, |. In addition, |; otherwise, ",
     "kin_word": "mother|father|brother|sister|maternal aunt|paternal uncle|grandmother|grandfather|cousin|half-brother|older sister|younger brother|son|daughter|twin sister|paternal grandfather",
     "kin_word2": "mother|father|brother|sister|aunt|uncle|grandmother|grandfather|cousin|son|niece",
 }
@@ -133,8 +136,9 @@ def history_sentences(
         clauses = [_clause(fact, context, draw) for fact in stated]
         opening = "opening" if stated[0].kind in ("treated", "not", "family") else "noun_opening"
         text = expand(_GRAMMAR[opening], draw, context) + clauses[0]
+        plain = all(fact.kind in _PLAIN for fact in stated)
         for clause in clauses[1:]:
-            join = expand(_GRAMMAR["join"], draw, context)
+            join = expand(_GRAMMAR["join" if plain else "firm_join"], draw, context)
             text += join + (clause[:1].upper() + clause[1:] if join == ". " else clause)
         text = articles(" ".join(text.replace(" ,", ",").split()))
         sentences.append((text[:1].upper() + text[1:] + ".", stated))

@@ -20,7 +20,7 @@ from clinical_t5x.synthetic.notes import (
 )
 from clinical_t5x.synthetic.patient import Visit, make_patient, visit_context
 from clinical_t5x.synthetic.plan import PatientPlan, Slot, iv_persons_before
-from clinical_t5x.synthetic.reuse import earlier_save, passage
+from clinical_t5x.synthetic.reuse import earlier_save, passage, sentence_ends
 from clinical_t5x.synthetic.style import Style, misspelled, style_of, wrapped
 
 # Notes by category: how often the author copies from the last one, and the description of the row.
@@ -190,10 +190,10 @@ class PatientWriter:
         """Paste a passage of the author's last note of this kind into the text."""
         source_row, source = self.last_text[category]
         pasted = passage(source, len(text), self.draw)
-        if not pasted:
+        ends = sentence_ends(text)
+        if not pasted or not ends:
             return text
-        breaks = [at for at, character in enumerate(text) if character == "\n"]
-        start = pick(breaks, self.draw) + 1
+        start = pick(ends, self.draw)
         copies = self.sink.lines[rows.COPIES]
         copies.append(f"{row},{source_row},{start},{len(pasted)}\n")
         return text[:start] + pasted + "\n" + text[start:]

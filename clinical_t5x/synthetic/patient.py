@@ -198,6 +198,7 @@ def _context(patient: Patient, draw: Draw) -> dict[str, Any]:
         "chronic_symptom": tuple(s for problem in patient.problems for s in problem.symptoms),
         "home_drug": tuple(f"{drug.name} {how}" for drug, how, _ in patient.home),
         "home_name": drug_names,
+        "problem_drug": _problem_drugs(patient, draw),
         "clinic": tuple({problem.clinic: None for problem in patient.problems}),
         "kin": tuple(relatives),
         "kin1": relatives[0],
@@ -213,6 +214,17 @@ def _context(patient: Patient, draw: Draw) -> dict[str, Any]:
         "allergy": pick(_ALLERGIES, draw),
         "labs": patient.labs,
     }
+
+
+def _problem_drugs(patient: Patient, draw: Draw) -> tuple[str, ...]:
+    """`hyperlipidemia: home atorvastatin`, for every drug that is taken for a problem."""
+    said = [
+        f"{name}: {pick(('home', 'outpatient', 'chronic', 'usual'), draw)} {drug.name}"
+        for drug, _, problem in patient.home
+        if problem is not None
+        for name in problem.names
+    ]
+    return tuple(said) or (f"{patient.problems[0].names[0]}: diet alone",)
 
 
 _ALLERGIES = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinical_t5x.synthetic.grammar import Draw
+from clinical_t5x.synthetic.grammar import Draw, pick
 
 _LEAST_PASTED, _MOST_PASTED_SHARE = 120, 0.4
 
@@ -14,17 +14,25 @@ def earlier_save(text: str, draw: Draw) -> str:
     return text[: cut if cut > len(text) // 3 else goal].rstrip() + "\n"
 
 
+def sentence_ends(text: str) -> list[int]:
+    """Places after the line breaks that end a sentence."""
+    at, ends = 0, []
+    for line in text.split("\n")[:-1]:
+        at += len(line) + 1
+        if line.rstrip("\r").endswith("."):
+            ends.append(at)
+    return ends
+
+
 def passage(source: str, target_length: int, draw: Draw) -> str:
-    """Whole lines of `source`, at most two fifths of the target's length; "" when none fit."""
-    lines = source.split("\n")
-    limit = int(target_length * _MOST_PASTED_SHARE)
-    first = int(draw() * len(lines))
-    taken: list[str] = []
-    length = 0
-    for line in lines[first:]:
-        if length + len(line) + 1 > limit:
-            break
-        taken.append(line)
-        length += len(line) + 1
-    text = "\n".join(taken).strip("\r\n")
-    return text if len(text) >= _LEAST_PASTED else ""
+    """Whole sentences on whole lines of `source`, at most two fifths of the target's length.
+
+    Returns "" where no passage of at least 120 characters fits.
+    """
+    ends = sentence_ends(source)
+    if len(ends) < 2:
+        return ""
+    start = pick(ends[:-1], draw)
+    limit = start + int(target_length * _MOST_PASTED_SHARE)
+    within = [end for end in ends if start + _LEAST_PASTED < end <= limit]
+    return source[start : within[-1]].rstrip("\r\n") if within else ""

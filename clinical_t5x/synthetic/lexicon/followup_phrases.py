@@ -14,7 +14,7 @@ RULES = {
         """,
     "before": """
         {time}|on hospital day [two|three|four|five|six|seven|nine]|on {~date}|at {~hospital}|in the {place_hosp}
-        {ago}|last [week|month|{weekday}]|[before|during|early in] the [transfer|stay|last admission]
+        [two|three|four|five|six|eight] [weeks|months|years] [ago|earlier|back]|last [week|month|{weekday}]|[before|during|early in] the [transfer|stay|last admission]
         """,
     "place_hosp": "emergency room|unit|clinic|recovery room|step-down unit|dialysis suite|floor",
     "reason_f": """

@@ -134,11 +134,11 @@ RULES = {
     "thick": "thick|thin|copious|scant|moderate|small|large|frothy|tenacious|minimal|foul|loose|"
     "watery|sticky|pasty|scant to moderate|moderate to large",
     # --- answers ------------------------------------------------------------------------------
-    "denies": "denies|denied|without|has not had|no complaints of|negative for|no report of|did not have"
-    "|reports no|no recent|never had|has had no|free of|specifically denied|did not report",
-    "complains": "complains of|c/o|reports|endorses|noted|describes|admits to|mentions|developed|"
-    "presented with|has been having|is bothered by|was troubled by|experienced|awoke with|"
-    "called for help with|told the triage nurse about",
+    "denies": "denies|denied|has not had|reports no|did not have|never had|has had no|specifically denied|"
+    "did not report|was free of|had no|could recall no|denied any|has noticed no|did not mention",
+    "complains": "complains of|reports|endorses|noted|describes|admits to|mentions|developed|presented with|"
+    "has been having|is bothered by|was troubled by|experienced|awoke with|called for help with|"
+    "told the triage nurse about|came in with|sought care for|was sent in for|could not sleep for",
     "symptom": """
         nausea|vomiting|fevers|chills|night sweats|weight loss|headache|dizziness|lightheadedness
         chest pain|palpitations|shortness of breath|cough|wheezing|abdominal pain|diarrhea|fatigue
@@ -152,6 +152,17 @@ RULES = {
         {symptom} [worse|better] with [movement|meals|exertion|deep breaths|lying flat|standing|coughing|rest]
         {pain_site} [pain|discomfort|soreness|tightness|pressure|aching]
         """,
+    "home_event": """
+        breakfast|lunch|supper|bedtime|church|the mail came|the evening news|a dialysis session|work
+        a bowel movement|a hot shower|the visiting nurse came|taking the morning pills|the ball game
+        a nap|school|the grandchildren left|dawn|dusk|a flight of stairs|getting home|the bus ride
+        """,
+    "home_symptom": """
+        {mild} {symptom}|{symptom}|[sudden|gradual] onset of {symptom}|{mild} {symptom} [just before|soon after|during|around] {home_event}
+        {symptom} [worse|better] with [movement|meals|exertion|deep breaths|lying flat|standing|coughing|rest|{exertion}]
+        {body_pain} [pain|discomfort|soreness|tightness|pressure|aching] [when|while] {exertion}
+        """,
+    "body_pain": "{quadrant}|{limb}|low back|neck|head|throat|jaw|abdomen|{limb}|tailbone|rib|shoulder blade|mid chest|flank|groin",
     "organism": """
         E. coli|Klebsiella pneumoniae|MRSA|MSSA|Pseudomonas aeruginosa|Enterococcus faecalis|VRE
         Candida albicans|coagulase-negative staphylococcus|Proteus mirabilis|Enterobacter cloacae

@@ -52,7 +52,7 @@ ild; pulmonary; pulmonary; interstitial lung disease, ILD, pulmonary fibrosis; s
 ph; pulmonary; pulmonary hypertension; pulmonary hypertension, PAH, pulmonary arterial hypertension; high pressure in the lung vessels; sildenafil, bosentan, ambrisentan; exertional near-syncope
 tb; infectious; infectious disease; latent tuberculosis, LTBI, positive PPD, tuberculosis infection; a TB exposure; isoniazid, rifampin; night sweats
 ckd; renal; nephrology; chronic kidney disease, CKD, chronic renal insufficiency, CRI; weak kidneys, poor kidney function; sevelamer, calcitriol; fatigue, itching
-esrd; renal; dialysis; end-stage renal disease, ESRD, dialysis-dependent renal failure; kidney failure on dialysis; cinacalcet, lanthanum; missed dialysis, cramps on dialysis
+esrd; renal; dialysis; end-stage renal disease, ESRD, dialysis-dependent renal failure; kidney failure on dialysis; cinacalcet, lanthanum; fluid overload between sessions, cramps on dialysis
 kidney_stones; renal; urology; nephrolithiasis, renal calculi, recurrent renal stones; kidney stones; potassium citrate; colicky flank pain, gross hematuria
 bph; renal; urology; benign prostatic hyperplasia, BPH, benign prostatic hypertrophy; an enlarged prostate; tamsulosin, finasteride, terazosin, doxazosin; weak stream, nocturia
 cirrhosis; hepatic; liver; cirrhosis, hepatic cirrhosis, end-stage liver disease, ESLD; a scarred liver; lactulose, rifaximin, nadolol; abdominal distention, easy bruising

@@ -9,7 +9,7 @@ from clinical_t5x.synthetic.facts import Fact
 from clinical_t5x.synthetic.grammar import Draw, Grammar, expand, pick, several
 from clinical_t5x.synthetic.lexicon import SHARED, discharge_phrases
 from clinical_t5x.synthetic.notes.physician import GRAMMAR as PHYSICIAN
-from clinical_t5x.synthetic.notes.physician import lab_lines
+from clinical_t5x.synthetic.notes.physician import history_of_illness, lab_lines
 from clinical_t5x.synthetic.patient import Visit
 from clinical_t5x.synthetic.style import Style
 
@@ -72,11 +72,6 @@ def write(
     def head(name: str) -> None:
         document.head(_HEADS[name][layout])
 
-    def say_all(grammar: Grammar, rule: str, fewest: int, most: int) -> None:
-        count = max(1, int((fewest + draw() * (most - fewest)) * size))
-        for _ in range(count):
-            document.say(expand(grammar[rule], draw, context) + ".")
-
     _front_matter(document, context, draw)
     head("complaint")
     document.line(pick(context["presenting"], draw))
@@ -84,7 +79,8 @@ def write(
     for _ in range(1 + int(draw() * 2)):
         document.line(expand(_GRAMMAR["procedure_done"], draw, context))
     head("hpi")
-    say_all(PHYSICIAN, "hpi", 7, 14)
+    for text in history_of_illness(context, draw, max(1, int((4 + draw() * 6) * size))):
+        document.say(text + ".")
     head("pmh")
     for text, _ in history:
         document.line(text)
@@ -149,6 +145,7 @@ def _front_matter(document: Document, context: dict, draw: Draw) -> None:
 
 def _course(document: Document, context: dict, draw: Draw, size: float) -> None:
     """The hospital course, with things done and things left to do."""
+    document.say(expand(_GRAMMAR["course_open"], draw, context) + ".")
     for _ in range(int((24 + draw() * 22) * size) + 1):
         chance = draw()
         if chance < 0.72:
@@ -157,6 +154,7 @@ def _course(document: Document, context: dict, draw: Draw, size: float) -> None:
             document.say(past_sentence(context, draw))
         else:
             document.say(*followup_sentence(context, draw))
+    document.say(expand(_GRAMMAR["course_close"], draw, context) + ".")
 
 
 def _drug_line(number: int, drug: str, context: dict, draw: Draw, layout: int) -> str:

@@ -11,6 +11,23 @@ from clinical_t5x.synthetic.style import Style, articles, wrapped
 GRAMMAR = Grammar(physician_phrases.RULES, base=SHARED)
 
 
+_PLANS = ("assess", "assess", "assess", "assess_problem", "assess_problem")
+
+
+def history_of_illness(context: dict, draw: Draw, count: int) -> list[str]:
+    """The present illness in order: who and why, the story, the emergency room, the admission."""
+    story = [
+        expand((chosen,), draw, context) for chosen in several(GRAMMAR["hpi_story"], count, draw)
+    ]
+    story += [expand(GRAMMAR["hpi_story"], draw, context) for _ in range(count - len(story))]
+    return [
+        expand(GRAMMAR["hpi_intro"], draw, context),
+        *story,
+        expand(GRAMMAR["hpi_ed"], draw, context),
+        expand(GRAMMAR["hpi_admit"], draw, context),
+    ]
+
+
 def lab_lines(context: dict, draw: Draw, count: int) -> list[str]:
     """Laboratory values of the patient, each jittered, in the patient's random order."""
     parts = []
@@ -27,7 +44,7 @@ def write(context: dict, style: Style, draw: Draw) -> str:
     admission = draw() < 0.2
     lines = [f"Chief Complaint:  {pick(context['presenting'], draw)}"]
     if admission:
-        lines += ["HPI:", joined([expand(GRAMMAR["hpi"], draw, context) for _ in range(4)])]
+        lines += ["HPI:", joined(history_of_illness(context, draw, 2 + int(draw() * 3)))]
     else:
         lines.append("24 Hour Events:")
         lines += [
@@ -38,11 +55,11 @@ def write(context: dict, style: Style, draw: Draw) -> str:
     lines += ["Physical Examination", *map(capital, _exam(context, draw))]
     lines += ["Labs / Radiology", ", ".join(lab_lines(context, draw, 8 + int(draw() * 6)))]
     lines.append("Assessment and Plan")
-    for _ in range(3 + int(draw() * 3)):
-        lines.append(
-            "- "
-            + joined([expand(GRAMMAR["assess"], draw, context) for _ in range(1 + int(draw() * 2))])
-        )
+    for rule in ("assess_acute", *several(_PLANS, 2 + int(draw() * 3), draw)):
+        said = [expand(GRAMMAR[rule], draw, context)]
+        if draw() < 0.5:
+            said.append(expand(GRAMMAR["assess"], draw, context))
+        lines.append("- " + joined(said))
     return wrapped(articles("\n".join(lines)), style.width) + "\n"
 
 

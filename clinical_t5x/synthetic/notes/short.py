@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinical_t5x.synthetic.grammar import Draw, Grammar, expand
+from clinical_t5x.synthetic.grammar import Draw, Grammar, expand, several
 from clinical_t5x.synthetic.lexicon import SHARED, other_phrases
 from clinical_t5x.synthetic.notes.nursing_other import joined
 from clinical_t5x.synthetic.style import Style, articles, wrapped
@@ -30,6 +30,8 @@ def write(category: str, context: dict, style: Style, draw: Draw) -> tuple[str, 
         return "Report", articles(joined(parts)) + "\n"
     description, rule, fewest, most = KINDS[category]
     count = fewest + int(draw() * (most - fewest + 1))
-    parts = [expand(_GRAMMAR[rule], draw, context) for _ in range(count)]
+    alternatives = _GRAMMAR[rule]
+    places = sorted(several(list(range(len(alternatives))) * 3, count, draw))
+    parts = [expand((alternatives[place],), draw, context) for place in places]
     lines = [joined(parts[at : at + 2]) for at in range(0, count, 2)]
     return description, wrapped(articles("\n".join(lines)), style.width) + "\n"
