@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
         module=options.module,
         data_dir=options.data_dir,
     )
-    shown = "  ".join(f"{result.metric} {result.value:.4f}" for result in evaluation.results)
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.headline().items())
     console.say(f"{options.task} ({evaluation.results[0].model}): {shown}")
     console.say(f"Results: {options.out}. Next: python -m clinical_t5x.report --runs {options.out}")
     if options.json:

@@ -86,6 +86,7 @@ class Examples:
       manifest_hash: SHA-256 of the store.
       vocabularies: as for `Batches`.
       records: what belongs to each example: id, unit, texts as read and to be written, gold.
+      synthetic: whether the data set was made from the synthetic PhysioNet.
     """
 
     inputs: list[np.ndarray]
@@ -96,6 +97,7 @@ class Examples:
     task_version: str
     manifest_hash: str
     vocabularies: dict[str, str]
+    synthetic: bool = False
 
 
 def open_store(
@@ -251,4 +253,5 @@ def open_examples(
         task_version=f"{task_name}@{store.manifest['definition'][:12]}",
         manifest_hash=store.content_hash,
         vocabularies=store.manifest["content"]["vocabularies"],
+        synthetic=store.manifest.get("synthetic", False),
     )

@@ -129,6 +129,7 @@ def _write_store(
             "span_corruption": _corruption_description(corruption),
         },
         "definition": fingerprint(made_from["preprocessors"]),
+        "synthetic": bool((made_from["dataset"] or {}).get("synthetic", False)),
         "eos_id": int(vocabulary.eos_id),
         "vocab_size": int(vocabulary.vocab_size),
         "extra_ids": int(_sentinels_of(vocabulary)),
@@ -197,7 +198,7 @@ def _made_from(task: Any, split: str, lengths: dict | None) -> dict[str, Any]:
     }
 
 
-def _dataset_description(source: Any) -> dict[str, str] | None:
+def _dataset_description(source: Any) -> dict[str, Any] | None:
     check = getattr(source, "check", None)
     if check is None:
         return None
@@ -205,6 +206,7 @@ def _dataset_description(source: Any) -> dict[str, str] | None:
     return {
         "directory": store_catalog.path_in_home(source.directory),
         "fingerprint": store_catalog.dataset_fingerprint(source.directory),
+        "synthetic": store_catalog.is_synthetic(source.directory),
     }
 
 

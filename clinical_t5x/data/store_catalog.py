@@ -73,6 +73,12 @@ def dataset_fingerprint(directory: epath.Path) -> str:
     return fingerprint({key: info[key] for key in ("name", "version", "splits") if key in info})
 
 
+def is_synthetic(directory: epath.Path) -> bool:
+    """Whether a TFDS data set says that it was made from the synthetic PhysioNet."""
+    mark = completion(directory)
+    return bool(mark and mark["made_from"].get("synthetic", False))
+
+
 def path_in_home(path: str | os.PathLike) -> str:
     """A path below the data home as relative to it, so that the data home can be moved."""
     home, path = os.fspath(current_home()), os.fspath(path)

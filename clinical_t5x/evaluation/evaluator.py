@@ -76,7 +76,7 @@ class Evaluator:
     Args:
       task: what to compute.
       examples: the split: `records`, `inputs`, `targets`, `feature_lengths`, `truncated`,
-        `task_version` (clinical_t5x.data.loader.Examples).
+        `task_version`, `synthetic` (clinical_t5x.data.loader.Examples).
       split: its name.
       output_dir: the run directory; None writes nothing.
       with_text: also write inputs, targets and predicted text into predictions.jsonl. They are
@@ -256,7 +256,7 @@ class Evaluator:
                 field.name: getattr(provenance, field.name)
                 for field in dataclasses.fields(provenance)
             },
-            "synthetic": provenance.synthetic or getattr(self.examples, "synthetic", False),
+            "synthetic": provenance.synthetic or self.examples.synthetic,
             "task": task.name,
             "task_version": self.examples.task_version,
             "split": self.split,

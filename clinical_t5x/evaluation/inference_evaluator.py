@@ -90,6 +90,11 @@ class InferenceEvaluator:
         """Names of the tasks that are evaluated."""
         return tuple(evaluator.task.name for evaluator in self._evaluators)
 
+    @property
+    def vocabularies(self) -> dict[str, dict[str, str]]:
+        """By task: content hash of the vocabulary of its inputs and of its targets."""
+        return {e.task.name: e.examples.vocabularies for e in self._evaluators}
+
     def evaluate(self, predictor: Predictor, provenance: Provenance) -> dict[str, Evaluation]:
         """Evaluate one predictor, by task name; `provenance` says what it is."""
         found = {}

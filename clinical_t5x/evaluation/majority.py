@@ -72,7 +72,6 @@ def evaluate_majority(
     *,
     split: str,
     output_dir: str | os.PathLike,
-    synthetic: bool = False,
 ) -> Evaluation:
     """Evaluate the floor of a benchmark and write it into the results store.
 
@@ -82,7 +81,6 @@ def evaluate_majority(
       examples: the split to evaluate on.
       split: its name.
       output_dir: a run directory of its own.
-      synthetic: whether the data are synthetic.
     """
     kinds = [family.name for family in task.families if family.name in FLOORS]
     if not kinds:
@@ -90,7 +88,7 @@ def evaluate_majority(
     name, choose = FLOORS[kinds[0]]
     text = choose([as_text(record["targets_pretokenized"]) for record in train_examples.records])
     evaluator = Evaluator(task, examples, split=split, output_dir=output_dir)
-    provenance = Provenance(name, INITIALISATION, synthetic=synthetic)
+    provenance = Provenance(name, INITIALISATION)
     return evaluator.run(ConstantPredictor(text), provenance)
 
 
@@ -101,7 +99,6 @@ def majority_of_task(
     split: str = "test",
     module: str | None = None,
     data_dir: str | os.PathLike | None = None,
-    synthetic: bool = False,
 ) -> Evaluation:
     """Evaluate the floor of a registered task, its data read from the data home."""
     from clinical_t5x.data.loader import open_examples
@@ -112,6 +109,4 @@ def majority_of_task(
         open_examples(task_name, split=name, data_dir=data_dir, module=module)
         for name in ("train", split)
     )
-    return evaluate_majority(
-        task, train, chosen, split=split, output_dir=output_dir, synthetic=synthetic
-    )
+    return evaluate_majority(task, train, chosen, split=split, output_dir=output_dir)

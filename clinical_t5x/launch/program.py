@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from clinical_t5x.console import Stopped, UserError
+from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.launch import environment, facade, preflight, static_check
 from clinical_t5x.launch.flags import binding_from_text
 from clinical_t5x.launch.gin_reading import COMMAND_LINE, Binding, read_configuration
@@ -28,6 +29,9 @@ _COMPUTE_DTYPES = (
     ("clinical_t5x.models.config:T5Config", "dtype"),
     ("clinical_t5x.training.config:RestoreCheckpointConfig", "dtype"),
 )
+
+# Modules of gin files that import TensorFlow, which is done without its start-up lines.
+_BRING_TENSORFLOW = {"seqio", "t5"}
 
 _EXAMPLE_FILES = {
     "train": "gin/clinical_large.gin",
@@ -75,6 +79,8 @@ def run_program(
         configuration = _check(program, gin_files, statements, search_path, tfds_apart)
         for notice in configuration.notices:
             announce(f"note: {notice}")
+        if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
+            import_tensorflow()
         statements += _float32_on_cpu(configuration, announce)
         with (
             environment.seqio_directories(tfds_apart, seqio_cache_dirs),
@@ -205,6 +211,9 @@ def _call(program: Program, configuration: Configuration) -> Any:
     except Stopped as stopped:
         raise Stopped(_without_gin(stopped)) from stopped
     except (TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and _raised_in_models(error.__traceback__):
+            # the models import nothing of ours, so that a bad setting is a ValueError there
+            raise UserError(_without_gin(error)) from error
         if _went_through(function, error.__traceback__):
             raise
         # gin was still making the function's arguments: a value in the configuration is wrong.
@@ -219,6 +228,14 @@ def _defaults(function: Callable, configuration: Configuration) -> dict[str, Any
     if not is_open or configuration.bound(identity, name):
         return {}
     return {name: summarize_gin_config}
+
+
+def _raised_in_models(traceback: types.TracebackType | None) -> bool:
+    last = ""
+    while traceback is not None:
+        last = traceback.tb_frame.f_globals.get("__name__", "")
+        traceback = traceback.tb_next
+    return last.startswith("clinical_t5x.models.")
 
 
 def _went_through(function: Callable, traceback: types.TracebackType | None) -> bool:

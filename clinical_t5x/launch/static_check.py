@@ -53,12 +53,14 @@ class Configuration:
       parameters: (scope, identity of the configurable, parameter) to its last binding.
       reached: identities of the configurables that the program uses.
       notices: things to tell the user that are no errors.
+      modules: what the gin files import.
     """
 
     macros: dict[str, Binding]
     parameters: dict[tuple[str, str, str], Binding]
     reached: frozenset[str]
     notices: tuple[str, ...]
+    modules: frozenset[str] = frozenset()
 
     def value(self, value: Any) -> Any:
         """`value` with a macro replaced by what it stands for in the end."""
@@ -113,7 +115,9 @@ class _Check:
         self._check_command_line_macros()
         self._stop_on_problems()
         notices = (*self._reading.notices, *self._unused_in_files())
-        return Configuration(self._macros, self._parameters, frozenset(self._reached), notices)
+        modules = frozenset(found.module for found in self._reading.imports)
+        reached = frozenset(self._reached)
+        return Configuration(self._macros, self._parameters, reached, notices, modules)
 
     def _stop_on_problems(self) -> None:
         problems = list(dict.fromkeys(self._problems))

@@ -10,7 +10,7 @@ from etils import epath
 
 from clinical_t5x import console, storage
 from clinical_t5x.training.config import DatasetConfig, RestoreCheckpointConfig
-from clinical_t5x.training.sources import open_evaluator
+from clinical_t5x.training.sources import check_vocabularies, open_evaluator
 
 if TYPE_CHECKING:
     from clinical_t5x.evaluation.results import Evaluation
@@ -36,7 +36,6 @@ def evaluate(
     with_text: bool = False,
     model_name: str | None = None,
     initialisation: str | None = None,
-    synthetic: bool = False,
 ) -> list[Evaluation]:
     """Decode a split with every checkpoint that is named, and score the answers.
 
@@ -51,7 +50,6 @@ def evaluate(
       with_text: Keep inputs, targets and answers in the predictions: note text.
       model_name: Name in results; default: kind and size.
       initialisation: Row of a report, 'scratch' or 'pretrained'; default: what the checkpoint says.
-      synthetic: Whether the data are the synthetic PhysioNet.
 
     Returns:
       The evaluations, a checkpoint's tasks in order.
@@ -67,6 +65,9 @@ def evaluate(
         evaluator = open_evaluator(
             inference_evaluator_cls, dataset_cfg, output_dir, with_text=with_text
         )
+
+        for task, vocabularies in evaluator.vocabularies.items():
+            check_vocabularies(model, vocabularies, task)
 
         from clinical_t5x.evaluation.predictor import ModelPredictor
         from clinical_t5x.training import checkpoints, runtime, validation
@@ -93,7 +94,6 @@ def evaluate(
                     "checkpoint": str(path),
                     "checkpoint_step": step,
                     "config_hash": _config_hash(output_dir),
-                    "synthetic": synthetic,
                 },
             )
     return found
@@ -104,7 +104,7 @@ def _evaluate_one(evaluator: Any, predictor: Any, provenance: dict[str, Any]) ->
 
     evaluations = evaluator.evaluate(predictor, Provenance(**provenance))
     for task, evaluation in evaluations.items():
-        shown = "  ".join(f"{result.metric} {result.value:.4f}" for result in evaluation.results)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in evaluation.headline().items())
         console.say(f"{task} at step {provenance['checkpoint_step']:,}: {shown}")
     return list(evaluations.values())
 

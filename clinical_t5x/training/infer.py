@@ -25,7 +25,7 @@ from clinical_t5x.storage import (
     write_text_atomically,
 )
 from clinical_t5x.training.config import DatasetConfig, RestoreCheckpointConfig
-from clinical_t5x.training.sources import open_examples
+from clinical_t5x.training.sources import check_vocabularies, open_examples
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -100,6 +100,7 @@ def infer(
     )
     with console.interrupt_on_sigterm():
         examples = open_examples(dataset_cfg)
+        check_vocabularies(model, examples.vocabularies, task)
         job = _Job(mode, examples, range(shard_id, len(examples.inputs), num_shards), with_text)
 
         from clinical_t5x.evaluation.predictor import ModelPredictor

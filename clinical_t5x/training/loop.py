@@ -25,6 +25,9 @@ from clinical_t5x.training.trainer import Trainer, refuse_non_finite
 # Steps that may be under way before the loop waits for the oldest: enough to hide the host's work.
 _IN_FLIGHT = 2
 
+# Metrics of an evaluation on the screen; the log has all.
+_SHOWN = 6
+
 
 @dataclasses.dataclass
 class Schedule:
@@ -252,8 +255,8 @@ def _train_line(step: int, metrics: Mapping[str, float]) -> str:
 
 def _evaluation_line(step: int, split: str, metrics: Mapping[str, float]) -> str:
     parts = ("cross_ent_loss", "z_loss")  # of the loss: in the log, not on the screen
-    shown = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k not in parts)
-    return f"  step {step:,} {split}: {shown}"
+    shown = [f"{k} {v:.4f}" for k, v in metrics.items() if k not in parts][:_SHOWN]
+    return f"  step {step:,} {split}: {'  '.join(shown)}"
 
 
 def _stopped_text(reason: str, step: int, store: CheckpointStore | None) -> str:

@@ -3,11 +3,13 @@
 The order of things: mistakes in the call, then the data (a missing corpus is said before JAX
 compiles anything), then the state (MODEL_DIR's newest checkpoint, else the configured one, else
 random parameters), then the loop. What a run did is in MODEL_DIR: config.gin, model-info.txt,
-metrics.jsonl, TensorBoard files, checkpoint_N, and _COMPLETE.json at the end.
+metrics.jsonl, unigram_entropy.json, TensorBoard
+files, checkpoint_N, and _COMPLETE.json at the end.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +18,15 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from clinical_t5x import console, storage
+from clinical_t5x.evaluation import entropy
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.request import TrainRequest
-from clinical_t5x.training.sources import open_batches, open_configured, open_evaluator
+from clinical_t5x.training.sources import (
+    check_vocabularies,
+    open_batches,
+    open_configured,
+    open_evaluator,
+)
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -149,6 +157,8 @@ def _run(
     if summarize is not None:
         summarize(str(request.model_dir), None, ready.schedule.first)
     console.say(ready.announcement(time.monotonic() - begun))
+    if "eval" in batches:
+        _record_entropy(request, batches["eval"])
     reason = ready.run()
     _mark_complete(request, int(ready.trainer.train_state.step), reason)
     return ready.trainer.train_state
@@ -163,6 +173,9 @@ def _open_all(request: TrainRequest) -> dict[str, Any]:
         opened["infer"] = open_evaluator(
             request.evaluator_cls, request.infer_data, request.model_dir
         )
+    task = request.train_data.mixture_or_task_name
+    # a user's own get_dataset_fn may not know its vocabularies
+    check_vocabularies(request.model, getattr(opened["train"], "vocabularies", {}), task)
     return opened
 
 
@@ -179,6 +192,19 @@ def _already_complete(request: TrainRequest) -> bool:
     step = storage.completion(request.model_dir)["step"]
     console.say(f"{request.model_dir} is complete at step {step:,}: nothing to do")
     return True
+
+
+def _record_entropy(request: TrainRequest, held_out: Any) -> None:
+    """Keep beside the losses what a model of word frequencies alone would lose."""
+    import jax
+
+    if jax.process_index() == 0 and request.model.output_vocabulary is not None:
+        entropy.record_unigram_entropy(
+            request.model_dir,
+            itertools.islice(held_out.one_pass(), request.eval_steps),
+            vocabulary=request.model.output_vocabulary,
+            split=f"eval/{request.eval_data.mixture_or_task_name}",
+        )
 
 
 def _mark_complete(request: TrainRequest, step: int, reason: str | None) -> None:

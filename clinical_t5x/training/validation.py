@@ -71,7 +71,10 @@ def decoded_evaluation(
             **provenance,
         )
         return {
-            f"inference_eval/{task}": {result.metric: result.value for result in found.results}
+            f"inference_eval/{task}": {
+                **found.headline(),  # first: the screen shows the first few
+                **{result.metric: result.value for result in found.results},
+            }
             for task, found in evaluator.evaluate(predictor, source).items()
         }
 

@@ -35,6 +35,7 @@ class ListedExamples:
     feature_lengths: dict
     truncated: int = 0
     task_version: str = "task_v1@aaaa"
+    synthetic: bool = False
 
 
 def _examples(golds, *, units=None, key="label", **kwargs):

@@ -52,7 +52,7 @@ _PROGRAM = textwrap.dedent(
     tokens = [np.array([first] * (1 + k) + [1], np.int32) for k, first in enumerate(firsts)]
     examples = types.SimpleNamespace(
         records=records, inputs=tokens, targets=tokens, feature_lengths={"targets": 4},
-        truncated=0, task_version="v1",
+        truncated=0, task_version="v1", synthetic=False,
     )
     task = TaskSpec("t", (mednli_metrics,), lambda text, example, is_target: text, "group")
     replicated = NamedSharding(mesh, PartitionSpec())

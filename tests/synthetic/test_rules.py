@@ -93,8 +93,8 @@ def test_clip_order_decides_between_two_things():
             r"ultrasound|mammogram|CT |MRI |x-ray|scan|film|echocard|duplex|angiogram|swallow"
         ),
         "Lab-related followup": (
-            r"CBC|INR|creatinine|panel|hematocrit|TSH|A1c|trough| level|PSA|viral load|antigen|urinalysis"
-            r"|lactate|ESR|blood work|labs|surveillance cultures|coagulation studies"
+            r"CBC|INR|creatinine|panel|hematocrit|TSH|A1c|trough| level|PSA|viral load|antigen"
+            r"|urinalysis|lactate|ESR|blood work|labs|surveillance cultures|coagulation studies"
         ),
     }
     checked = 0

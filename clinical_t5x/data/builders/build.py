@@ -11,6 +11,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus.sources import is_synthetic
 from clinical_t5x.data import benchmarks
 from clinical_t5x.data.builders import versions
 from clinical_t5x.data.documents import count_documents, shards_of
@@ -67,6 +68,7 @@ def build_corpus(corpus_dir: epath.Path, data_dir: str | os.PathLike) -> epath.P
     made_from = {
         "data_set": f"{name}:{versions.CLINICAL_NOTES}",
         "corpus": manifest["content_sha256"],
+        "synthetic": bool(manifest.get("synthetic", False)),
     }
     for split, count in documents.items():
         if count == 0:
@@ -86,6 +88,7 @@ def build_benchmark(
     made_from = {
         "data_set": f"{benchmark}:{version}",
         "files": {path.name: sha256_file(path) for path in files.values()},
+        "synthetic": any(map(is_synthetic, files.values())),
     }
     directory = tfds_directory(data_dir) / benchmark / version
     if is_complete(directory, made_from):
