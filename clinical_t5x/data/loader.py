@@ -36,6 +36,7 @@ class Batches:
       vocabularies: content hash of the vocabulary of inputs and of targets, as
         `ClinicalVocabulary.content_hash` has it.
       summary: measured counts by task: tokens, truncated examples, rows.
+      from_documents: whether rows are cut from running text (pre-training), not single examples.
     """
 
     ordered: OrderedRows | MixedRows
@@ -44,6 +45,7 @@ class Batches:
     manifest_hash: str
     vocabularies: dict[str, str]
     summary: dict[str, Any]
+    from_documents: bool = False
 
     @property
     def rows_per_epoch(self) -> int:
@@ -184,6 +186,7 @@ def open_batches(
         manifest_hash=fingerprint({"stores": hashes, **order}),
         vocabularies=vocabularies[name],
         summary=summary,
+        from_documents=isinstance(source, StreamRows),
     )
 
 

@@ -198,11 +198,13 @@ def _record_entropy(request: TrainRequest, held_out: Any) -> None:
     """Keep beside the losses what a model of word frequencies alone would lose."""
     import jax
 
-    if jax.process_index() == 0 and request.model.output_vocabulary is not None:
+    vocabulary = request.model.output_vocabulary
+    is_text = getattr(held_out, "from_documents", False)
+    if jax.process_index() == 0 and is_text and vocabulary is not None:
         entropy.record_unigram_entropy(
             request.model_dir,
             itertools.islice(held_out.one_pass(), request.eval_steps),
-            vocabulary=request.model.output_vocabulary,
+            vocabulary=vocabulary,
             split=f"eval/{request.eval_data.mixture_or_task_name}",
         )
 

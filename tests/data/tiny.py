@@ -9,6 +9,7 @@ import json
 import polars as pl
 from etils import epath
 
+from clinical_t5x.corpus.sources import SYNTHETIC_NOTICE
 from clinical_t5x.data import home
 from clinical_t5x.data.builders import build_all
 from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_vocabulary
@@ -118,6 +119,8 @@ def write_corpus(directory: epath.Path, texts: list[str], content: str = "c0") -
 def write_physionet(root: epath.Path) -> None:
     """MedNLI, RadQA and CLIP as `wget -r` leaves them."""
     files = root / "physionet.org" / "files"
+    files.mkdir(parents=True)
+    (files.parent / SYNTHETIC_NOTICE).write_text("Written by a test.\n")
     _write_mednli(files / "mednli" / "1.0.0")
     _write_radqa(files / "radqa" / "1.0.0")
     _write_clip(files / "mimic-iii-clinical-action" / "1.0.0")

@@ -1,13 +1,19 @@
 """Training, evaluation and inference on real token stores, small ones."""
 
+import collections
+import itertools
 import json
+import math
 import os
 
 import pytest
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.data.home import corpus_directory
+from clinical_t5x.data.loader import open_batches
 from clinical_t5x.data.vocabulary import ClinicalVocabulary
+from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_vocabulary
 from clinical_t5x.evaluation.results import find_evaluations
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
@@ -94,6 +100,54 @@ def test_pretraining_reports_the_loss_of_content(trained):
     assert by_split["eval/mimic_pretrain_v1"]["content_loss"] > 1.0
 
 
+def test_pretraining_records_the_unigram_entropy_of_the_held_out_targets(trained):
+    root, model = trained
+    batches = open_batches(
+        "mimic_pretrain_v1", split="validation", feature_lengths=LENGTHS, batch_size=4,
+        pack=False, shuffle=False, seed=42,
+    )  # fmt: skip
+    steps = json.loads((root / "pretrain" / "unigram_entropy.json").read_text())
+    end = model.output_vocabulary.vocab_size
+    left_out = {0, 1, *range(end - 100, end)}
+    chosen = itertools.islice(batches.one_pass(), 2)
+    targets = [batch["decoder_target_tokens"].ravel().tolist() for batch in chosen]
+    content = [token for part in targets for token in part if token not in left_out]
+    shares = [n / len(content) for n in collections.Counter(content).values()]
+    assert steps["unigram_entropy"] == pytest.approx(-sum(p * math.log(p) for p in shares))
+    assert (steps["content_tokens"], steps["split"]) == (len(content), "eval/mimic_pretrain_v1")
+
+
+def test_only_pretraining_records_an_entropy(trained):
+    assert not (trained[0] / "finetune" / "unigram_entropy.json").exists()
+
+
+def other_vocabulary(root):
+    """Another vocabulary of the same size."""
+    home = epath.Path(os.environ["CLINICAL_T5X_DATA"])
+    directory = root / "other_vocabulary"
+    options = VocabularyOptions(size=500, seed=9, max_words=400)
+    train_vocabulary(corpus_directory("clinical", home), directory, options)
+    return ClinicalVocabulary(str(directory / "sentencepiece.model"))
+
+
+def test_another_vocabulary_than_the_models_is_refused(trained, tmp_path):
+    root, model = trained
+    foreign = other_vocabulary(tmp_path)
+    stranger = EncoderDecoderModel(model.module, foreign, foreign, model.optimizer_def)
+    with pytest.raises(UserError, match="bind VOCABULARY"):
+        standin.run(
+            tmp_path / "run", model=stranger, get_dataset_fn=None, total_steps=2,
+            train_dataset_cfg=configured("mimic_pretrain", "train"),
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="inputs of mednli_v1"):
+        evaluate(
+            model=stranger, dataset_cfg=configured("mednli", "test", task_feature_lengths=None),
+            restore_checkpoint_cfg=checkpoint(root), partitioner=PjitPartitioner(),
+            output_dir=str(tmp_path / "eval"),
+        )  # fmt: skip
+
+
 def test_decoded_evaluation_is_part_of_training(trained):
     root, _ = trained
     by_split = {point["split"]: point for point in read_metrics(root / "finetune")}
@@ -118,6 +172,7 @@ def test_evaluate_scores_the_newest_checkpoint(trained, tmp_path, capsys):
     result = accuracy(evaluation)
     assert (result.checkpoint_step, result.initialisation, result.seed) == (4, "pretrained", 3)
     assert result.n == 6
+    assert result.synthetic
     assert "mednli_v1 at step 4: accuracy" in capsys.readouterr().out
     assert [accuracy(found) for found in find_evaluations([tmp_path])] == [result]
 
