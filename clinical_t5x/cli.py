@@ -17,6 +17,7 @@ VERBS = {
     "synthetic": "write a synthetic PhysioNet: no credential needed",
     "prepare": "turn raw notes into a clean corpus, benchmarks into data sets",
     "vocabulary": "learn a vocabulary from the corpus",
+    "tokenize": "write a task's token stores, so that training need not",
     "train": "pre-train or fine-tune, as gin files say",
     "eval": "score a checkpoint on a benchmark",
     "infer": "write a checkpoint's predictions",

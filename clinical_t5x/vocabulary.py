@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from clinical_t5x.console import run_command, say, say_json
 
+_MOST_PIECES_OF_TINY = 3_996  # gin/models/tiny.gin
+
 
 def main(argv: Sequence[str]) -> int | None:
     """Train the vocabulary; do nothing when it is there already."""
@@ -33,11 +35,7 @@ def main(argv: Sequence[str]) -> int | None:
     manifest = vocabulary_training.train_vocabulary(corpus, directory, how)
     _report(manifest, time.monotonic() - started)
     say(f"Vocabulary: {directory}")
-    say(
-        "Next: python -m t5x.train --gin_file=gin/clinical_base.gin"
-        if options.corpus == options.name == "clinical"
-        else "Next: register a task for it (docs/data.md, another corpus)"
-    )
+    say(f"Next: {_next_step(options, manifest['pieces'])}")
     if options.json:
         say_json({"vocabulary": str(directory), **manifest})
     return None
@@ -61,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="chooses documents when not all fit")
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
     return parser
+
+
+def _next_step(options: argparse.Namespace, pieces: int) -> str:
+    if not options.corpus == options.name == "clinical":
+        return "register a task for it (docs/data.md, another corpus)"
+    recipe = "demo" if pieces <= _MOST_PIECES_OF_TINY else "clinical_base"
+    return f"python -m t5x.train --gin_file=gin/{recipe}.gin"
 
 
 def _report(manifest: dict, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""CLIP: which follow-up a sentence of a discharge summary asks for (PAPER sections 5 and 6)
+"""CLIP: which follow-up a sentence of a discharge summary asks for (Lehman et al. 2023, Appendix B)
 
 {context window} ; {sentence}   ->   {labels in alphabetical order, joined by ", "}
 """

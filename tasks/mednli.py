@@ -1,4 +1,4 @@
-"""MedNLI: does a premise from a note entail a hypothesis? (PAPER sections 5 and 6)
+"""MedNLI: does a premise from a note entail a hypothesis? (Lehman et al. 2023, Appendix B)
 
 mednli premise: {premise} hypothesis: {hypothesis}.   ->   entailment | neutral | contradiction
 """

@@ -1,4 +1,4 @@
-"""Pre-training on clinical notes: documents as one stream, span corruption (PAPER section 4)."""
+"""Pre-training on clinical notes: documents as one stream, span corruption."""
 
 from __future__ import annotations
 

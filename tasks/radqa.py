@@ -1,4 +1,4 @@
-"""RadQA: questions about radiology reports, some without an answer (PAPER sections 5 and 6)
+"""RadQA: questions about radiology reports, some without an answer (Lehman et al. 2023, Appendix B)
 
 question: {question} context: {context}   ->   {first answer, or nothing}
 """

@@ -10,7 +10,7 @@ COVERED_BY_IV = "discharge summary or radiology report of a patient outside Care
 
 
 def combination_sets(carevue_patients: pl.Series) -> dict[str, tuple[pl.Expr, str]]:
-    """The paper's combination (section 4, step 4) as disjoint sets of notes.
+    """The paper's combination (as its released code does it) as disjoint sets of notes.
 
     MIMIC-IV's notes, all MIMIC-III notes of the CareVue subset's patients (who are not in
     MIMIC-IV), and those MIMIC-III notes of other patients that are neither radiology reports nor

@@ -1,6 +1,6 @@
 """MIMIC-IV's blanks `___` become the paper's tags, typed from the words around them.
 
-The authors had an annotation of every blank that is not public (PAPER section 4, step 3). Here the
+The authors had an annotation of every blank that is not public. Here the
 context decides, by rules in order; what no rule knows becomes `[MISC]`. Rules look at the end of
 the text before the blank, back to the previous blank at most, and at the start of the text after.
 """

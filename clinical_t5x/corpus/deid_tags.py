@@ -1,6 +1,6 @@
 """MIMIC-III's de-identification tags `[**...**]` become the paper's 15 tags, offsets kept.
 
-The kinds and their tags are those of the paper's preprocessing (section 4, step 2), with two
+The kinds and their tags are those of the paper's released preprocessing, with two
 repairs: the longest kind found in a tag decides (`Wardname` is a place although it holds "name"),
 and an unknown kind becomes `[MISC]` instead of ending the job. CLIP's sentences are lists of word
 tokens, in which the same tags read `[ **Month/Year ( 2 ) 1106** ]`; they are the same tags here.

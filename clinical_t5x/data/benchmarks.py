@@ -1,7 +1,8 @@
 """The three benchmarks' files as records: pure readers, each checking what its format promises.
 
-Formats: PAPER section 6. Nothing here needs TensorFlow; the TFDS builders, counts and tests all
-read through these functions. Records are dicts of plain values, described in docs/data.md.
+Formats: as the PhysioNet projects publish them. Nothing here needs TensorFlow; the TFDS builders,
+counts and tests all read through these functions. Records are dicts of plain values, described in
+docs/data.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """T5's span corruption, as one object with two faces: a SeqIO preprocessor and a numpy function.
 
 Spans of a token sequence are replaced in the inputs by sentinels; the targets hold the sentinels
-with the tokens they stand for (Raffel et al. 2020, section 3.1.4; PAPER section 4 "objective"):
+with the tokens they stand for (Raffel et al. 2020, section 3.1.4; the authors used it unchanged):
 
     tokens   a b c d e f g h        noise  . . x x . . . x
     inputs   a b <0> e f g <1> EOS

@@ -29,7 +29,7 @@ EOS_ID = 1
 UNK_ID = 2
 MODEL_FILE = "sentencepiece.model"
 
-# The tags that replace de-identified spans (PAPER section 4, step 2), spelled as in the paper's
+# The tags that replace de-identified spans, spelled as in the paper's
 # code. "[MISC]" also stands for MIMIC-IV's blanks, whose types are not public.
 DEID_TAGS = (
     "[Name]", "[Reg#]", "[Company]", "[LOC]", "[Age]", "[#]", "[DR]", "[State]", "[CI]",

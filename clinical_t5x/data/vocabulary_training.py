@@ -65,7 +65,7 @@ class VocabularyOptions:
       size: pieces, sentinels not counted; fewer where the corpus does not support as many.
       max_words: words that are read at most, in documents chosen by hash.
       lower_case: fold case and compatibility characters, as the paper's base model did by
-        accident (PAPER section 4): not lossless.
+        accident: not lossless.
       seed: chooses the documents when not all are read.
     """
 

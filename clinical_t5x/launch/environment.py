@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from etils import epath
+
 from clinical_t5x.launch.flags import Flags
 
 _DATA_HOME = "CLINICAL_T5X_DATA"
@@ -45,7 +47,7 @@ def data_home_of(
 
 def _home_around(tfds_data_dir: str) -> str | None:
     """The data home that a --tfds_data_dir means, or None when it is no part of one."""
-    if os.path.isdir(os.path.join(tfds_data_dir, "tfds")):
+    if (epath.Path(tfds_data_dir) / "tfds").is_dir():
         return tfds_data_dir
     folder, name = os.path.split(tfds_data_dir)
     return (folder or ".") if name == "tfds" else None

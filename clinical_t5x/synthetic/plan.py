@@ -2,7 +2,7 @@
 
 The plan is cheap and has its own random stream, so that the rows of all earlier patients can be
 counted first and ROW_IDs come out dense however many processes write. Frequencies follow the real
-tables (PAPER section 6); the unit of `_PER_PATIENT` is notes a patient that could have them.
+tables; the unit of `_PER_PATIENT` is notes a patient that could have them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How large each benchmark is for N patients, and which patients it is made from.
 
-From 5,000 patients on the benchmarks have their real sizes (PAPER section 6); below that they
+From 5,000 patients on the benchmarks have their real sizes; below that they
 shrink in proportion, with minima for validation and test that a score can still be read from.
 A patient plays at most one part, so splits are disjoint by patient.
 """

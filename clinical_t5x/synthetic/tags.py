@@ -1,6 +1,6 @@
 """De-identification marks: MIMIC-III's `[**...**]` tags and MIMIC-IV's blanks.
 
-Every key of the published tag mapping (PAPER section 4, step 2) is written by one of the functions
+Every key of the published tag mapping is written by one of the functions
 here, beside the rare and malformed tags that real notes contain. A note is written with tags; the
 same note in MIMIC-IV has `___` wherever a tag stood.
 """

@@ -1,4 +1,4 @@
-"""Inputs and targets of every task, character for character (PAPER section 5)."""
+"""Inputs and targets of every task, character for character."""
 
 import pytest
 import seqio

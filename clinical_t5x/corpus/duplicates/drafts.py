@@ -1,4 +1,4 @@
-"""The paper's rule for re-saved drafts of one note (section 4, step 1)."""
+"""The rule of the paper's released code for re-saved drafts of one note."""
 
 from __future__ import annotations
 

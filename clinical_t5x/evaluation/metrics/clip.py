@@ -1,8 +1,7 @@
 """CLIP: micro and macro F1 over seven labels, read from comma-joined label names.
 
 The text is split into labels before anything is scored. (The paper's prompt script passed the
-re-joined string as one label, so that any prediction of two labels scored as none: PAPER.md,
-section 7, B1.)
+re-joined string as one label, so that any prediction of two labels scored as none.)
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def clip_metrics(targets: Sequence[Any], predictions: Sequence[Any]) -> dict[str
     """Micro and macro F1 over the seven labels, F1 per label, exact match of the label set.
 
     Names that are no label are counted (`unknown_labels_per_sentence`) and spoil exact match; they
-    do not enter the F1s, which are those of the seven-column indicator matrix (PAPER.md, 5).
+    do not enter the F1s, which are those of the seven-column indicator matrix.
 
     Args:
       targets: for each sentence its labels, comma-joined or as a sequence; empty for none.

@@ -1,6 +1,6 @@
 """MedNLI: accuracy of the decoded label word, per-class F1 and the confusion counts.
 
-The paper scores accuracy of decoded strings (PAPER.md section 5). A prediction that is none of the
+The paper scores accuracy of decoded strings (Appendix B). A prediction that is none of the
 three words is wrong and is counted as `unrecognised`; it is never mapped to a label.
 """
 
