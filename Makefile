@@ -16,13 +16,13 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 # torch and TensorFlow crash in one process on some machines: the parity tests have their own.
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
 
-.PHONY: help demo study test lint format clean
+.PHONY: help demo study test test-slow lint format clean
 
 help:
 	@echo "make demo   set up, then synthetic notes to scored models (minutes; DEMO_DIR=$(DEMO_DIR))"
 	@echo "make study  the same at a size where the question can be answered (about an hour)"
-	@echo "make test   set up, then the tests"
-	@echo "make lint   style checks; make format applies the formatter"
+	@echo "make test   set up, then style checks, tests and notebooks; make test-slow: the long checks"
+	@echo "make lint   style checks alone; make format applies the formatter"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
@@ -44,9 +44,14 @@ demo: $(BASE_STAMP)
 study: $(BASE_STAMP)
 	$(BIN)/python -m clinical_t5x.demo --preset study --out $(STUDY_DIR)
 
-test: $(DEV_STAMP)
+test: lint
 	$(PYTEST) tests/models tests/interop
 	$(PYTEST) --ignore tests/models --ignore tests/interop
+	$(BIN)/python -m pytest --nbmake notebooks
+
+# Long checks: longer kill series, larger samples, real sizes.
+test-slow: $(DEV_STAMP)
+	$(BIN)/python -m pytest -m slow tests
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
