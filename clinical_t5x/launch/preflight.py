@@ -1,4 +1,4 @@
-"""Data sets and vocabularies that a run needs and that are not there, said before jax is imported.
+"""Data, vocabularies and checkpoints that a run needs and that are not there, said before JAX loads.
 
 Looks at what the data home holds on disk; whether its content fits is for the run itself.
 """
@@ -18,6 +18,7 @@ from clinical_t5x.storage import data_home, is_complete
 
 _VOCABULARY = "clinical_t5x.data.vocabulary:ClinicalVocabulary"
 _DATASET_CONFIG = "clinical_t5x.training.config:DatasetConfig"
+_RESTORE_CONFIG = "clinical_t5x.training.config:RestoreCheckpointConfig"
 _CORPUS_TASK = "tasks.pretrain:register"
 _DEFAULT_NAME = "clinical"
 
@@ -40,7 +41,7 @@ _MAKE_VOCABULARY = """Make it from the prepared corpus:
 
 
 def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None) -> None:
-    """Check that the task modules, data sets and vocabularies of a configuration exist.
+    """Check that the task modules, data sets, vocabularies and checkpoints of a run exist.
 
     Args:
       configuration: of a program that is about to run.
@@ -56,6 +57,7 @@ def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None)
             _check_data_set(_DATA_SETS[module], corpus, module, tfds_data_dir)
     if _VOCABULARY in configuration.reached:
         _check_vocabulary(configuration)
+    _check_checkpoint(configuration)
 
 
 def _bound_value(configuration: Configuration, identity: str, parameter: str) -> Any:
@@ -113,3 +115,27 @@ def _check_vocabulary(configuration: Configuration) -> None:
         advice = _MAKE_VOCABULARY.format(home=home)
         option = "" if name == _DEFAULT_NAME else f" --corpus {name} --name {name}"
         raise UserError(f"no vocabulary {name} in {home / 'vocabularies' / name}. {advice}{option}")
+
+
+def _check_checkpoint(configuration: Configuration) -> None:
+    """Look whether a named checkpoint is there at all; buckets are left to the run."""
+    named = _bound_value(configuration, _RESTORE_CONFIG, "path")
+    named = [named] if isinstance(named, str) else list(named or [])
+    if not named or not all(isinstance(path, str) and "://" not in path for path in named):
+        return
+    may_lack = _bound_value(configuration, _RESTORE_CONFIG, "fallback_to_scratch")
+    if may_lack or _has_begun(configuration):
+        return
+    if not any(epath.Path(path).expanduser().exists() for path in named):
+        raise UserError(
+            f"checkpoint {' or '.join(named)} does not exist; give a trained MODEL_DIR, or "
+            "a checkpoint_N directory in it"
+        )
+
+
+def _has_begun(configuration: Configuration) -> bool:
+    """Whether MODEL_DIR holds checkpoints: then the run goes on from those."""
+    model_dir = configuration.macro("MODEL_DIR")
+    if not isinstance(model_dir, str) or "://" in model_dir:
+        return False
+    return any(epath.Path(model_dir).expanduser().glob("checkpoint_*"))

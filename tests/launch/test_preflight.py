@@ -100,3 +100,38 @@ def test_missing_vocabulary_file_is_said(home):
     bindings = ["vocabulary.ClinicalVocabulary.sentencepiece_model_file = '/no/such.model'"]
     with pytest.raises(UserError, match=r"no vocabulary file /no/such\.model"):
         check(home("clinical_notes"), "gin/clinical_large.gin", bindings=bindings)
+
+
+class TestCheckpoints:
+    """A checkpoint that is not there is said at once, unless the run does not need it."""
+
+    FINETUNE = ("gin/models/tiny.gin", "gin/finetune_mednli.gin")
+    EVAL = ("gin/models/tiny.gin", "gin/eval_mednli.gin")
+
+    @pytest.fixture
+    def place(self, home):
+        return home("mednli", vocabularies=["clinical"])
+
+    def test_missing_checkpoint_is_named(self, place):
+        with pytest.raises(UserError, match="checkpoint nowhere/run does not exist"):
+            check(place, *self.EVAL, bindings=["CHECKPOINT_PATH = 'nowhere/run'"], verb="eval")
+        with pytest.raises(UserError, match="checkpoint nowhere/run does not exist"):
+            check(place, *self.FINETUNE, bindings=["INITIAL_CHECKPOINT_PATH = 'nowhere/run'"])
+
+    def test_one_of_several_is_enough(self, place):
+        paths = f"['nowhere/run', '{place}']"
+        check(place, *self.FINETUNE, bindings=[f"INITIAL_CHECKPOINT_PATH = {paths}"])
+
+    def test_scratch_and_buckets_pass(self, place):
+        for value in ("[]", "'gs://bucket/run'"):
+            check(place, *self.FINETUNE, bindings=[f"INITIAL_CHECKPOINT_PATH = {value}"])
+
+    def test_fallback_to_scratch_passes(self, place):
+        bindings = ["INITIAL_CHECKPOINT_PATH = 'nowhere'"]
+        bindings += ["utils.RestoreCheckpointConfig.fallback_to_scratch = True"]
+        check(place, *self.FINETUNE, bindings=bindings)
+
+    def test_a_run_that_has_begun_does_not_need_it(self, place, tmp_path):
+        (tmp_path / "run" / "checkpoint_5").mkdir(parents=True)
+        bindings = ["INITIAL_CHECKPOINT_PATH = 'nowhere'", f"MODEL_DIR = '{tmp_path / 'run'}'"]
+        check(place, *self.FINETUNE, bindings=bindings)
