@@ -1,4 +1,4 @@
-"""Data, vocabularies and checkpoints that a run needs and that are not there, said before JAX loads.
+"""Data, vocabularies and checkpoints that a run lacks, said before JAX is imported.
 
 Looks at what the data home holds on disk; whether its content fits is for the run itself.
 """
