@@ -21,14 +21,17 @@ TASKS = ("mednli", "radqa", "clip")
 INITIALISATIONS = ("scratch", "pretrained")
 
 # What a tiny model on two cores needs otherwise than the recipes of the paper: rows that hold
-# several examples, a higher rate, greedy decoding. The test split is scored once, at the end.
+# several examples, a higher rate that falls to nothing, greedy decoding. The test split is scored
+# once, at the end.
+_SCHEDULE = "utils.create_learning_rate_scheduler"
 FINETUNING = {
     "DROPOUT_RATE": 0.0,
     "EVAL_PERIOD": 0,
     "train/utils.DatasetConfig.pack": True,
     "utils.SaveCheckpointConfig.period": 500,
     "utils.SaveCheckpointConfig.keep": 1,
-    "utils.create_learning_rate_scheduler.base_learning_rate": 0.01,
+    f"{_SCHEDULE}.factors": "constant * linear_warmup * cosine_decay",
+    f"{_SCHEDULE}.base_learning_rate": 0.02,
 }
 EVALUATION = {"models.EncoderDecoderModel.predict_batch_with_aux.num_decodes": 1}
 
@@ -49,13 +52,16 @@ class FineTuning:
     inputs: int
     targets: int
 
-    def macros(self) -> dict[str, object]:
-        """As macros of the finetune recipes."""
-        lengths = {"inputs": self.inputs, "targets": self.targets}
+    def bindings(self, first_step: int) -> dict[str, object]:
+        """For the finetune recipes; schedules count the steps of the checkpoint, `first_step`."""
+        warmup = max(1, self.steps // 16)
         return {
             "TRAIN_STEPS": self.steps,
             "BATCH_SIZE": self.rows,
-            "TASK_FEATURE_LENGTHS": lengths,
+            "TASK_FEATURE_LENGTHS": {"inputs": self.inputs, "targets": self.targets},
+            f"{_SCHEDULE}.step_offset": first_step,
+            f"{_SCHEDULE}.warmup_steps": warmup,
+            f"{_SCHEDULE}.steps_per_cycle": self.steps - warmup + 1,
         }
 
 
@@ -235,7 +241,9 @@ def _pretraining_stage(preset: Preset, places: Places, seed: int) -> Stage:
 
 
 def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
-    checkpoint = str(run.places.pretrained) if run.initialisation == "pretrained" else []
+    pretrained = run.initialisation == "pretrained"
+    checkpoint = str(run.places.pretrained) if pretrained else []
+    first_step = preset.pretrain_steps if pretrained else 0
     yield _program(
         f"fine-tune on {run.name}",
         "train",
@@ -244,7 +252,7 @@ def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
         MODEL_DIR=str(run.model_dir),
         INITIAL_CHECKPOINT_PATH=checkpoint,
         RANDOM_SEED=run.seed,
-        **preset.finetuning[run.task].macros(),
+        **preset.finetuning[run.task].bindings(first_step),
         **FINETUNING,
     )
     yield _program(
