@@ -27,6 +27,12 @@ def data_home(override: str | os.PathLike | None = None) -> epath.Path:
     return epath.Path(chosen).expanduser()
 
 
+def absolute(path: str | os.PathLike) -> epath.Path:
+    """A path as absolute, `~` expanded; a bucket's (`gs://...`) is so already."""
+    text = os.fspath(path)
+    return epath.Path(text if "://" in text else os.path.abspath(os.path.expanduser(text)))
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON-serialisable value in canonical form (keys sorted): 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

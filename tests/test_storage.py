@@ -89,3 +89,10 @@ def test_data_home_order(monkeypatch, tmp_path):
     monkeypatch.setenv("CLINICAL_T5X_DATA", str(tmp_path / "env"))
     assert storage.data_home().name == "env"
     assert storage.data_home(tmp_path / "flag").name == "flag"
+
+
+def test_absolute_paths(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert str(storage.absolute("runs/../runs/a")) == str(tmp_path / "runs" / "a")
+    assert not str(storage.absolute("~/a")).startswith("~")
+    assert str(storage.absolute("gs://bucket/a")) == "gs://bucket/a"

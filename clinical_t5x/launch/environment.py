@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from etils import epath
 
 from clinical_t5x.launch.flags import Flags
+from clinical_t5x.storage import absolute
 
 _DATA_HOME = "CLINICAL_T5X_DATA"
 
@@ -35,7 +35,7 @@ def data_home_of(
         data_dir = data_dir if data_dir is not None else home
     before = os.environ.get(_DATA_HOME)
     if data_dir is not None:
-        os.environ[_DATA_HOME] = _absolute(os.fspath(data_dir))
+        os.environ[_DATA_HOME] = os.fspath(absolute(data_dir))
     try:
         yield apart
     finally:
@@ -51,10 +51,6 @@ def _home_around(tfds_data_dir: str) -> str | None:
         return tfds_data_dir
     folder, name = os.path.split(tfds_data_dir)
     return (folder or ".") if name == "tfds" else None
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
 @contextlib.contextmanager

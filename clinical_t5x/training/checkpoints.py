@@ -20,6 +20,7 @@ from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.partitioning import PjitPartitioner
+from clinical_t5x.storage import absolute
 from clinical_t5x.training import state as states
 from clinical_t5x.training.config import RestoreCheckpointConfig
 
@@ -54,7 +55,7 @@ class CheckpointStore:
     """
 
     def __init__(self, directory: Any, *, keep: int | None = None, dtype: str = "float32"):
-        self.directory = epath.Path(directory)
+        self.directory = absolute(directory)  # Orbax takes no other
         self._keep = keep
         self._dtype = jnp.dtype(dtype)
         self._opened: ocp.CheckpointManager | None = None
@@ -188,7 +189,7 @@ def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
     """
     found = []
     for given in paths:
-        path = epath.Path(given).expanduser()
+        path = absolute(given)
         if not path.exists():
             raise UserError(f"checkpoint {given} does not exist; give a checkpoint_N directory")
         if (path / "params").exists():

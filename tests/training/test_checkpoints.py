@@ -96,6 +96,14 @@ def test_the_newest_state_comes_back_bit_for_bit(tmp_path, partitioner):
     store.close()
 
 
+def test_a_relative_directory_will_do(tmp_path, partitioner, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_steps("runs/demo", [3, 5], partitioner)[0].close()
+    assert restore_params("runs/demo", OneLayer(), partitioner)[1] == 5
+    step_3 = "runs/demo/checkpoint_3"
+    assert restore_params(step_3, OneLayer(), partitioner, mode="specific")[1] == 3
+
+
 def test_an_empty_directory_gives_nothing(tmp_path, partitioner):
     _, abstract = state_at(0, partitioner)
     assert CheckpointStore(tmp_path / "none").restore_latest(abstract, POSITION) is None
