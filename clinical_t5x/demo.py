@@ -126,9 +126,9 @@ PRESETS = {
         recipe="gin/demo.gin",
         pretrain_steps=4000,
         finetuning={
-            "mednli": FineTuning(1000, rows=16, inputs=256, targets=32),
-            "radqa": FineTuning(800, rows=12, inputs=384, targets=96),
-            "clip": FineTuning(600, rows=16, inputs=256, targets=48),
+            "mednli": FineTuning(700, rows=16, inputs=256, targets=32),
+            "radqa": FineTuning(500, rows=12, inputs=384, targets=96),
+            "clip": FineTuning(500, rows=16, inputs=256, targets=48),
         },
         seeds=(1,),
         description="asks whether pre-training helps, by paired tests",
