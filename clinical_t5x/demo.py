@@ -236,6 +236,7 @@ def _pretraining_stage(preset: Preset, places: Places, seed: int) -> Stage:
         [preset.recipe],
         MODEL_DIR=str(places.pretrained),
         TRAIN_STEPS=preset.pretrain_steps,
+        EVAL_PERIOD=max(1, preset.pretrain_steps // 10),
         RANDOM_SEED=seed,
     )
 
