@@ -118,20 +118,27 @@ def interrupt_on_sigterm() -> Iterator[None]:
 class Progress:
     """A bar with rate and time left on a terminal; a line every ten seconds elsewhere.
 
-    Use as a context manager and call `advance(n)`; `note` puts a short text beside the bar.
+    Use as a context manager and call `advance(n)`; `note` puts a short text beside the bar. A bar
+    inside the block of another shares its display and disappears when it is done.
     """
+
+    _display: Any = None  # the terminal's bars while there are any
 
     def __init__(self, description: str, total: int | None = None, *, unit: str = "it"):
         self._description, self._total, self._unit = description, total, unit
         self._done = 0
         self._note = ""
         self._bar: Any = None
+        self._outermost = False
 
     def __enter__(self) -> Progress:
         self._start = self._last_report = time.monotonic()
         if sys.stderr.isatty():
-            self._bar = _terminal_bar(self._unit)
-            self._bar.start()
+            self._outermost = Progress._display is None
+            if self._outermost:
+                Progress._display = _terminal_display()
+                Progress._display.start()
+            self._bar = Progress._display
             self._task = self._bar.add_task(self._description, total=self._total, note="", rate="")
         return self
 
@@ -160,11 +167,16 @@ class Progress:
         return f"  {self._description}: {self._done:,}{of_total}, {self._rate(now)}{left}{note}"
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._bar is not None:
+        if self._bar is None:
+            return
+        if self._outermost:
             self._bar.stop()
+            Progress._display = None
+        else:
+            self._bar.remove_task(self._task)
 
 
-def _terminal_bar(unit: str) -> Any:
+def _terminal_display() -> Any:
     from rich import progress
     from rich.console import Console
 

@@ -1,5 +1,10 @@
 """Exit codes and messages of commands, as DESIGN's small agreements promise."""
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
 from clinical_t5x import console
@@ -59,3 +64,43 @@ def test_plain_progress_reports_rate_and_time_left(capsys, monkeypatch):
     line = capsys.readouterr().err
     assert "reading: 5 of 10 (50%)" in line
     assert "notes/s" in line and "left" in line and "half" in line
+
+
+NESTED = """
+import time
+from clinical_t5x.console import Progress, say
+with Progress("outer", 2, unit="step") as outer:
+    outer.advance(note="loss 1.5")
+    with Progress("inner", 3, unit="batch") as inner:
+        inner.advance(3)
+        time.sleep(0.3)
+    say("a line between")
+    outer.advance()
+    time.sleep(0.3)
+with Progress("after", 1) as after:
+    after.advance()
+"""
+
+
+def test_bars_share_a_terminal():
+    """On a real terminal: a bar within a bar, a line printed meanwhile, and another bar after."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", NESTED],
+        stdin=terminal, stdout=terminal, stderr=terminal, close_fds=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            block = os.read(controller, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not block:
+            break
+        shown += block
+    assert process.wait() == 0, shown
+    for text in (b"outer", b"inner", b"3/3", b"loss 1.5", b"a line between", b"after"):
+        assert text in shown
+    assert b"Error" not in shown

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from clinical_t5x.console import Progress
 from clinical_t5x.training.loop import Evaluation
 from clinical_t5x.training.metric_log import per_token
 from clinical_t5x.training.model_info import count_parameters
@@ -30,13 +31,23 @@ def held_out_loss(batches: Any, task: str, batch_size: int, steps: int) -> Evalu
     def evaluate(trainer: Trainer, step: int) -> Mapping[str, Mapping[str, float]]:
         partitioner = trainer.partitioner
         rows = partitioner.local_rows(batch_size)
-        sums = [
-            trainer.eval_step(partitioner.place_batch(features, batch_size))
-            for features in itertools.islice(batches.one_pass(rows), steps)
-        ]
         total: collections.Counter[str] = collections.Counter()
-        for part in jax.device_get(sums):
+        under_way: collections.deque[Mapping[str, jax.Array]] = collections.deque()
+
+        def add_oldest() -> None:
+            part = jax.device_get(under_way.popleft())
             total.update({name: float(value) for name, value in part.items()})
+
+        with Progress(f"held-out loss at step {step:,}", steps, unit="batch") as progress:
+            for features in itertools.islice(batches.one_pass(rows), steps):
+                placed = partitioner.place_batch(features, batch_size)
+                under_way.append(trainer.eval_step(placed))
+                if len(under_way) > 1:  # the device works on one while the host prepares the next
+                    add_oldest()
+                    progress.advance()
+            while under_way:
+                add_oldest()
+                progress.advance()
         return {f"eval/{task}": per_token(total)}
 
     return evaluate
