@@ -30,7 +30,10 @@ from clinical_t5x.evaluation.metrics.components import (
 from clinical_t5x.evaluation.predictions import PredictionFile
 from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
 from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
-from clinical_t5x.storage import fingerprint, write_text_atomically
+from clinical_t5x.storage import fingerprint, is_complete, write_text_atomically
+
+# What results depend on beside predictions.
+_CODE, _RESAMPLES = "evaluation_code", "resamples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +128,19 @@ class Evaluator:
     def run(self, predictor: Predictor, provenance: Provenance) -> Evaluation:
         """Predict what is not yet predicted, compute metrics and intervals, write results.
 
+        Results that are there already, of the same predictor, examples and metrics, are only read.
         On several hosts all call it alike and get the same evaluation; the first one reads and
         writes the files.
         """
+        made_from = None
+        if self._output_dir is not None:  # every host: the parameters may be spread
+            made_from = self._header(predictor, provenance)
+            made_from |= {_CODE: results_store.evaluation_code(), _RESAMPLES: self._resamples}
+        known = self._known(made_from, provenance)
+        if known is not None:
+            return known
         rows = _Rows(self.task, len(self._ids))
-        with self._prediction_file(predictor, provenance) as file:
+        with self._prediction_file(made_from) as file:
             if file is not None:
                 self._take_finished(file, rows)
             rows.share()
@@ -137,27 +148,42 @@ class Evaluator:
             self._predict(predictor, rows, left.tolist(), file=file)
         evaluation = self._evaluation(rows, provenance)
         if self._output_dir is not None and hosts.is_first():
-            results_store.save_evaluation(self._output_dir, evaluation)
+            results_store.save_evaluation(self._output_dir, evaluation, made_from)
             self._append_metrics(evaluation, provenance)
         return evaluation
 
-    def _prediction_file(
-        self, predictor: Predictor, provenance: Provenance
-    ) -> contextlib.AbstractContextManager[PredictionFile | None]:
-        if self._output_dir is None:
-            return contextlib.nullcontext()
-        header = self._header(predictor, provenance)  # every host: the parameters may be spread
-        if not hosts.is_first():
-            return contextlib.nullcontext()
-        # A metric without components needs every text, which most files do not hold.
-        reuse = not self.task.text_metric_fns
-        return PredictionFile(self._predictions_path(provenance), header, reuse=reuse)
+    def _known(
+        self, made_from: Mapping[str, Any] | None, provenance: Provenance
+    ) -> Evaluation | None:
+        """The finished evaluation of exactly this, or None."""
+        # A metric function without components is of unknown code.
+        if made_from is None or self.task.text_metric_fns or not hosts.is_only():
+            return None
+        directory = self._results_directory(provenance)
+        if not is_complete(directory, dict(made_from)):
+            return None
+        with contextlib.suppress(UserError):  # damaged: evaluate again
+            return results_store.load_evaluation(directory)
+        return None
 
-    def _predictions_path(self, provenance: Provenance) -> epath.Path:
-        name = results_store.evaluation_directory(
-            "", self.task.name, self.split, provenance.checkpoint_step
-        ).name
-        return self._output_dir / "predictions" / f"{name}.jsonl"
+    def _results_directory(self, provenance: Provenance) -> epath.Path:
+        return results_store.evaluation_directory(
+            self._output_dir, self.task.name, self.split, provenance.checkpoint_step
+        )
+
+    def _prediction_file(
+        self, made_from: Mapping[str, Any] | None
+    ) -> contextlib.AbstractContextManager[PredictionFile | None]:
+        if made_from is None or not hosts.is_first():
+            return contextlib.nullcontext()
+        # Predictions outlive a change of the code that scores them.
+        header = {k: v for k, v in made_from.items() if k not in (_CODE, _RESAMPLES)}
+        name = results_store.evaluation_name(
+            self.task.name, self.split, made_from["checkpoint_step"]
+        )
+        path = self._output_dir / "predictions" / f"{name}.jsonl"
+        # A metric without components needs every text, which most files do not hold.
+        return PredictionFile(path, header, reuse=not self.task.text_metric_fns)
 
     def _header(self, predictor: Predictor, provenance: Provenance) -> dict[str, Any]:
         return {

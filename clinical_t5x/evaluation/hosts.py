@@ -14,6 +14,11 @@ def _jax() -> Any | None:
     return jax if jax is not None and jax.process_count() > 1 else None
 
 
+def is_only() -> bool:
+    """Whether there is no other host."""
+    return _jax() is None
+
+
 def is_first() -> bool:
     """Whether this is the host that reads and writes files."""
     jax = _jax()

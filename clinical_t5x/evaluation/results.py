@@ -16,6 +16,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -25,8 +26,10 @@ from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.metrics import FAMILIES
 from clinical_t5x.storage import (
     COMPLETE_MARK,
+    fingerprint,
     is_complete,
     read_json,
+    sha256_file,
     stage_directory,
     write_json_atomically,
 )
@@ -148,20 +151,34 @@ def hash_units(kind: str, units: Iterable[str]) -> np.ndarray:
     return np.array(digests, dtype="S16")
 
 
+def evaluation_name(task: str, split: str, step: int | None) -> str:
+    """What files about one task, split and checkpoint step are called."""
+    name = f"{task}-{split}" + ("" if step is None else f"-step_{step}")
+    return name.replace("/", "_")
+
+
 def evaluation_directory(
     run_directory: str | os.PathLike, task: str, split: str, step: int | None
 ) -> epath.Path:
     """Where the evaluation of one task, split and checkpoint step belongs in a run directory."""
-    name = f"{task}-{split}" + ("" if step is None else f"-step_{step}")
-    return epath.Path(run_directory) / "results" / name.replace("/", "_")
+    return epath.Path(run_directory) / "results" / evaluation_name(task, split, step)
 
 
-def save_evaluation(run_directory: str | os.PathLike, evaluation: Evaluation) -> epath.Path:
-    """Write an evaluation into its place in `run_directory`, whole or not at all."""
+def save_evaluation(
+    run_directory: str | os.PathLike,
+    evaluation: Evaluation,
+    made_from: Mapping[str, Any] | None = None,
+) -> epath.Path:
+    """Write an evaluation into its place in `run_directory`, whole or not at all.
+
+    Args:
+      run_directory: the run's directory.
+      evaluation: what to write.
+      made_from: what it was made from, in JSON values, so that it need not be made again.
+    """
     first = evaluation.results[0]
     target = evaluation_directory(run_directory, first.task, first.split, first.checkpoint_step)
-    made_from = {"task": first.task, "task_version": first.task_version, "split": first.split}
-    with stage_directory(target, made_from) as directory:
+    with stage_directory(target, dict(made_from or {})) as directory:
         with (directory / UNITS_FILE).open("wb") as file:
             arrays = {f"sums/{family}": sums for family, sums in evaluation.sums.items()}
             np.savez_compressed(file, units=evaluation.units, **arrays)
@@ -281,6 +298,13 @@ def aligned_sums(first: Evaluation, second: Evaluation, family: str) -> tuple[np
 def utc_now() -> str:
     """The time now in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def evaluation_code() -> str:
+    """SHA-256 over the sources of this package: results of other code are made again."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return fingerprint({source.name: sha256_file(source) for source in sources})
 
 
 @functools.cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from etils import epath
+
 from clinical_t5x.storage import write_text_atomically
 
 
@@ -25,6 +27,8 @@ def summarize_gin_config(
     if jax.process_index():
         return
     text = gin.operative_config_str()
-    write_text_atomically(os.path.join(os.fspath(model_dir), "config.gin"), text)
+    path = epath.Path(model_dir) / "config.gin"
+    if not path.exists() or path.read_text() != text:
+        write_text_atomically(path, text)
     if hasattr(summary_writer, "write_texts"):
         summary_writer.write_texts(step, {"gin_config": gin.markdown(text)})

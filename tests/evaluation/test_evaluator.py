@@ -146,6 +146,40 @@ def test_killed_and_resumed_repeats_no_finished_example(tmp_path):
     assert again.asked == []
 
 
+def _written(directory):
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_finished_results_are_read_not_made_again(tmp_path):
+    first = _run(tmp_path, ListedPredictor(ANSWERS))
+    written = _written(tmp_path)
+    again = ListedPredictor(ANSWERS)
+    assert _run(tmp_path, again).results == first.results
+    assert (again.asked, _written(tmp_path)) == ([], written)
+
+
+def test_results_of_other_metric_code_are_made_again(tmp_path, monkeypatch):
+    _run(tmp_path, ListedPredictor(ANSWERS))
+    results = tmp_path / "results" / "mednli_v1-test-step_20"
+    before = (results / "_COMPLETE.json").read_text()
+    monkeypatch.setattr("clinical_t5x.evaluation.results.evaluation_code", lambda: "changed")
+    again = ListedPredictor(ANSWERS)
+    _run(tmp_path, again)
+    assert again.asked == []  # the predictions are as good as before
+    assert (results / "_COMPLETE.json").read_text() != before
+
+
+def test_damaged_results_are_made_again(tmp_path):
+    first = _run(tmp_path, ListedPredictor(ANSWERS))
+    units = tmp_path / "results" / "mednli_v1-test-step_20" / "units.npz"
+    units.write_bytes(units.read_bytes()[:50])
+    assert _run(tmp_path, ListedPredictor(ANSWERS)).result("accuracy").value == pytest.approx(
+        first.result("accuracy").value
+    )
+    assert load_evaluation(units.parent).results[0].n == 6
+
+
 def test_predictions_of_other_parameters_are_not_reused(tmp_path):
     _run(tmp_path, ListedPredictor(ANSWERS))
     other = ListedPredictor(ANSWERS)
