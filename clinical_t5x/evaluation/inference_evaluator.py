@@ -101,7 +101,8 @@ class InferenceEvaluator:
         for evaluator in self._evaluators:
             evaluation = evaluator.run(predictor, provenance)
             found[evaluator.task.name] = evaluation
-            self._log(evaluator.task.name, evaluation, provenance.checkpoint_step)
+            if evaluation.directory is None:  # not one that was there already
+                self._log(evaluator.task.name, evaluation, provenance.checkpoint_step)
         return found
 
     def _log(self, task_name: str, evaluation: Evaluation, step: int | None) -> None:
