@@ -50,6 +50,7 @@ class FineTuning:
             "PRETRAIN_STEPS": first_step,
             "WARMUP_STEPS": warmup,
             "DECAY_STEPS": self.steps - warmup + 1,
+            "train_script.train.stats_period": max(1, self.steps // 20),  # a point of the curve
         }
 
 
@@ -98,11 +99,11 @@ PRESETS = {
         pieces=3900,
         model="gin/models/tiny.gin",
         recipe="gin/demo.gin",
-        pretrain_steps=300,
+        pretrain_steps=1200,
         finetuning={
-            "mednli": FineTuning(60, rows=16, inputs=256, targets=32),
-            "radqa": FineTuning(60, rows=12, inputs=384, targets=96),
-            "clip": FineTuning(60, rows=16, inputs=256, targets=48),
+            "mednli": FineTuning(480, rows=2, inputs=256, targets=32),
+            "radqa": FineTuning(360, rows=2, inputs=384, targets=96),
+            "clip": FineTuning(480, rows=2, inputs=256, targets=48),
         },
         seeds=(1,),
         description="shows every stage; too small to say whether pre-training helps",
@@ -112,11 +113,11 @@ PRESETS = {
         pieces=3900,
         model="gin/models/tiny.gin",
         recipe="gin/demo.gin",
-        pretrain_steps=4000,
+        pretrain_steps=16000,
         finetuning={
-            "mednli": FineTuning(700, rows=16, inputs=256, targets=32),
-            "radqa": FineTuning(500, rows=12, inputs=384, targets=96),
-            "clip": FineTuning(500, rows=16, inputs=256, targets=48),
+            "mednli": FineTuning(4800, rows=2, inputs=256, targets=32),
+            "radqa": FineTuning(6000, rows=2, inputs=384, targets=96),
+            "clip": FineTuning(4000, rows=2, inputs=256, targets=48),
         },
         seeds=(1,),
         description="asks whether pre-training helps, by paired tests",
