@@ -24,6 +24,11 @@ INITIALISATIONS = ("scratch", "pretrained")
 EVALUATION = {"models.EncoderDecoderModel.predict_batch_with_aux.num_decodes": 1}
 
 
+def _rise_and_fall(steps: int, warmup: int) -> dict[str, object]:
+    """Bindings of a learning rate that rises, then falls to nothing at the last step."""
+    return {"WARMUP_STEPS": warmup, "DECAY_STEPS": steps - warmup + 1}
+
+
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
     """The budget of fine-tuning on one task, the same for both initialisations.
@@ -42,14 +47,12 @@ class FineTuning:
 
     def bindings(self, first_step: int) -> dict[str, object]:
         """For gin/demo_finetune.gin; `first_step` is the checkpoint's."""
-        warmup = max(1, self.steps // 16)
         return {
             "TRAIN_STEPS": self.steps,
             "BATCH_SIZE": self.rows,
             "TASK_FEATURE_LENGTHS": {"inputs": self.inputs, "targets": self.targets},
             "PRETRAIN_STEPS": first_step,
-            "WARMUP_STEPS": warmup,
-            "DECAY_STEPS": self.steps - warmup + 1,
+            **_rise_and_fall(self.steps, warmup=max(1, self.steps // 16)),
             "train_script.train.stats_period": max(1, self.steps // 20),  # a point of the curve
         }
 
@@ -225,6 +228,7 @@ def _pretraining_stage(preset: Preset, places: Places, seed: int) -> Stage:
         [preset.recipe],
         MODEL_DIR=str(places.pretrained),
         TRAIN_STEPS=preset.pretrain_steps,
+        **_rise_and_fall(preset.pretrain_steps, warmup=min(100, preset.pretrain_steps // 2)),
         EVAL_PERIOD=max(1, preset.pretrain_steps // 10),
         RANDOM_SEED=seed,
     )
