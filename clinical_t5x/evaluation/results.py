@@ -303,8 +303,9 @@ def utc_now() -> str:
 @functools.cache
 def evaluation_code() -> str:
     """SHA-256 over the sources of this package: results of other code are made again."""
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
-    return fingerprint({source.name: sha256_file(source) for source in sources})
+    package = Path(__file__).parent
+    sources = sorted(package.rglob("*.py"))
+    return fingerprint({str(path.relative_to(package)): sha256_file(path) for path in sources})
 
 
 @functools.cache
