@@ -25,7 +25,7 @@ REQUIREMENTS = [
     "numpy>=2.0,<3",
     "optax>=0.2.6,<0.3",
     "orbax-checkpoint>=0.12.0,<0.13",
-    "polars>=1.30,<3",
+    "polars>=1.32,<3",  # categories are global from there on
     "pyarrow>=18",
     "rich>=13.9",
     "safetensors>=0.5",
@@ -39,16 +39,18 @@ REQUIREMENTS = [
     "tensorflow-text>=2.19",
 ]
 
+BEAM = ["apache-beam>=2.70,<3"]
 BASELINES = ["scikit-learn>=1.5", "torch>=2.6", "transformers>=5.0,<6"]
 
 EXTRAS = {
     "tpu": ["jax[tpu]>=0.10.0"],
     "gpu": ["jax[cuda12]>=0.10.0"],
     "baselines": BASELINES,
-    "beam": ["apache-beam>=2.70,<3"],
+    "beam": BEAM,
     "notebooks": ["jupyterlab>=4.3", "ipykernel>=6.29"],
     "dev": [
         *BASELINES,
+        *BEAM,
         "hypothesis>=6.120",
         "ipykernel>=6.29",
         "nbmake>=1.5",

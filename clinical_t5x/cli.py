@@ -16,7 +16,8 @@ from clinical_t5x import __version__, console
 VERBS = {
     "synthetic": "write a synthetic PhysioNet: no credential needed",
     "prepare": "turn raw notes into a clean corpus, benchmarks into data sets",
-    "vocabulary": "learn a vocabulary from the corpus",
+    "prepare_beam": "the same up to exact de-duplication on many machines (Apache Beam)",
+    "vocabulary": "learn a vocabulary from the corpus, compare vocabularies",
     "tokenize": "write a task's token stores, so that training need not",
     "train": "pre-train or fine-tune, as gin files say",
     "eval": "score a checkpoint on a benchmark",
@@ -39,6 +40,7 @@ def main() -> None:
     if first == "--version":
         console.say(f"clinical_t5x {__version__}")
         sys.exit(console.EXIT_DONE)
+    first = first.replace("-", "_")
     if first not in _available():
         console.run_command(_refuse, arguments)
     sys.argv = [f"clinical-t5x {first}", *arguments[1:]]
@@ -57,7 +59,7 @@ def _refuse(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    verbs = [f"  {verb:<12}{line}" for verb, line in _available().items()]
+    verbs = [f"  {verb:<14}{line}" for verb, line in _available().items()]
     return "\n".join(
         [
             "usage: clinical-t5x VERB [options]; clinical-t5x VERB --help says more",

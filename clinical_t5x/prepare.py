@@ -25,39 +25,43 @@ _BENCHMARK_FILES = {
     "mednli": "mednli/1.0.0",
 }
 
+_SHARED = ("grams", "in_raw", "in_corpus", "shared_beyond")
+
 
 def main(argv: Sequence[str]) -> int | None:
     """Prepare the corpus and the data sets; what is there already is left as it is."""
     arguments = _parser().parse_args(argv)
-    from clinical_t5x.corpus import inputs, pipeline  # after parsing, so that --help is quick
+    from clinical_t5x.corpus import pipeline, staged  # after parsing: --help is quick
+    from clinical_t5x.corpus.cluster.takeover import Takeover
 
     options = pipeline.CorpusOptions(
         name=arguments.name,
         validation_percent=arguments.validation_percent,
         deid=arguments.deid,
+        near_duplicates=arguments.near_duplicates,
+        overlap=arguments.overlap,
         keep_benchmark_patients=arguments.keep_benchmark_patients,
         strict=arguments.strict,
         paper=arguments.paper,
     )
-    files = inputs.resolve(
-        physionet=_path(arguments.physionet),
-        names=arguments.sources.split(",") if arguments.sources else None,
-        notes=_path(arguments.notes),
-        columns=arguments.columns,
-    )
+    files = note_files(arguments, arguments.exclude_patients)
+    takeover = Takeover(epath.Path(arguments.staged).expanduser()) if arguments.staged else None
     data_home = storage.data_home(arguments.data_dir)
     directory = pipeline.corpus_directory(data_home, options.name)
-    _announce(files, directory)
+    say(f"Preparing the corpus {directory} from")
+    announce(files)
     if pipeline.is_prepared(directory, files, options):
         say("It is there already, made from the same files with the same options.")
+        staged.remove_leftovers(directory)
     else:
         started = time.monotonic()
-        pipeline.prepare_corpus(files, options, directory, on_stage=_stage_bar)
+        pipeline.prepare_corpus(files, options, directory, on_stage=_stage_bar, takeover=takeover)
         say(f"The corpus took {time.monotonic() - started:.0f} s.")
     data_sets = _build_data_sets(directory, files.physionet, data_home)
     manifest = storage.read_json(directory / "manifest.json")
     _report(manifest, storage.read_json(directory / "leakage.json"))
     say(f"Corpus: {directory}")
+    say(f"Data report: {directory / 'report.html'}")
     for path in data_sets:
         say(f"Data set: {path}")
     next_command = "python -m clinical_t5x.vocabulary" + _same_place(arguments)
@@ -73,6 +77,43 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m clinical_t5x.prepare",
         description="Turn raw notes into a clean corpus of documents (docs/corpus.md).",
     )
+    add_note_arguments(parser)
+    parser.add_argument(
+        "--staged", metavar="OUTPUT", help="go on from what prepare_beam made of the same files"
+    )
+    parser.add_argument("--data_dir", help="data home (default: $CLINICAL_T5X_DATA)")
+    parser.add_argument("--name", default="clinical", help="the corpus' name (%(default)s)")
+    parser.add_argument(
+        "--validation_percent", type=float, default=5.0, help="persons held out (%(default)s)"
+    )
+    parser.add_argument(
+        "--near_duplicates",
+        type=float,
+        default=0.8,
+        metavar="SIMILARITY",
+        help="leave out notes as similar as this to a later one; 0: none (%(default)s)",
+    )
+    parser.add_argument(
+        "--overlap",
+        choices=("remove", "refuse", "allow"),
+        default="remove",
+        help="notes that hold n-grams of test splits beyond boiler-plate (%(default)s)",
+    )
+    parser.add_argument(
+        "--keep_benchmark_patients", action="store_true", help="remove nobody (and say so)"
+    )
+    parser.add_argument(
+        "--exclude_patients",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="leave out the patients of a list, such as n2c2's subject ids (may be repeated)",
+    )
+    return parser
+
+
+def add_note_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `prepare_beam` has too: which notes to read, and what to do to each."""
     parser.add_argument("--physionet", help="directory with the PhysioNet files (or synthetic)")
     parser.add_argument("--sources", help="mimic-iii,mimic-iv (default: those that are there)")
     parser.add_argument(
@@ -81,23 +122,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--columns", help="their columns: text=NAME,id=NAME,patient=NAME,category=NAME,time=NAME"
     )
-    parser.add_argument("--data_dir", help="data home (default: $CLINICAL_T5X_DATA)")
-    parser.add_argument("--name", default="clinical", help="the corpus' name (%(default)s)")
-    parser.add_argument(
-        "--validation_percent", type=float, default=5.0, help="persons held out (%(default)s)"
-    )
     parser.add_argument(
         "--deid", choices=("tags", "keep"), default="tags", help="[**...**] and ___ become tags"
-    )
-    parser.add_argument(
-        "--keep_benchmark_patients", action="store_true", help="remove nobody (and say so)"
     )
     parser.add_argument("--strict", action="store_true", help="stop at the first unusable row")
     parser.add_argument(
         "--paper", action="store_true", help="keep error rows, repeats and MedNLI's patients"
     )
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
-    return parser
+
+
+def note_files(arguments: argparse.Namespace, exclusions: Sequence[str] = ()) -> Any:
+    """The `CorpusInputs` that the command line names, with lists of patients to leave out."""
+    from clinical_t5x.corpus import inputs
+
+    return inputs.resolve(
+        physionet=_path(arguments.physionet),
+        names=arguments.sources.split(",") if arguments.sources else None,
+        notes=_path(arguments.notes),
+        columns=arguments.columns,
+        exclusions=[epath.Path(path).expanduser() for path in exclusions],
+    )
 
 
 def _path(named: str | None) -> epath.Path | None:
@@ -111,8 +156,8 @@ def _same_place(arguments: argparse.Namespace) -> str:
     return named + (f" --data_dir {arguments.data_dir}" if arguments.data_dir else "")
 
 
-def _announce(files: Any, directory: epath.Path) -> None:
-    say(f"Preparing the corpus {directory} from")
+def announce(files: Any) -> None:
+    """Say which files are read, and what is missing."""
     for source in files.files:
         only = " (to know the benchmarks' patients)" if source.source in files.evidence_only else ""
         say(f"  {source.path}{only}")
@@ -142,29 +187,36 @@ def _build_data_sets(
 
 
 def _report(manifest: dict, leakage: dict) -> None:
-    rows = [
-        (source, fate, f"{counts['notes']:,}", f"{counts['words']:,}")
-        for source, fates in manifest["counts"]["notes"].items()
-        for fate, counts in sorted(fates.items(), key=lambda item: item[0] != "kept")
-    ]
-    for label, counts in manifest["counts"]["rows"].items():
-        unusable = {k: n for k, n in counts.items() if k not in ("in", "usable")}
-        rows += [(label, reason, f"{count:,}", "") for reason, count in unusable.items()]
-    say()
-    _table(("source", "fate", "notes", "words"), rows)
+    say_fates(manifest["counts"])
     for split, counts in manifest["splits"].items():
         say(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     shared = [
-        (benchmark, split, f"{found['grams']:,}", f"{found['boilerplate']:,}",
-         f"{found['shared_beyond']:,}")
+        (benchmark, split, str(size), *(f"{found[str(size)][name]:,}" for name in _SHARED))
         for benchmark, splits in leakage["benchmarks"].items()
         for split, found in splits.items()
-    ]  # fmt: skip
+        for size in leakage["gram_words"]
+    ]
     if shared:
         say()
-        say(f"Overlap of the finished corpus with the benchmarks ({leakage['gram_words']}-grams)")
-        _table(("benchmark", "split", "n-grams", "boiler-plate", "shared beyond"), shared)
+        say("Overlap of the finished corpus with the benchmarks")
+        _table(
+            ("benchmark", "split", "words", "n-grams", "in notes", "in corpus", "beyond"), shared
+        )
     say()
+
+
+def say_fates(counts: dict) -> None:
+    """Print what became of all notes, and of the rows that are none."""
+    rows = [
+        (source, fate, f"{found['notes']:,}", f"{found['words']:,}")
+        for source, fates in counts["notes"].items()
+        for fate, found in sorted(fates.items(), key=lambda item: item[0] != "kept")
+    ]
+    for label, found in counts["rows"].items():
+        unusable = {k: n for k, n in found.items() if k not in ("in", "usable")}
+        rows += [(label, reason, f"{count:,}", "") for reason, count in unusable.items()]
+    say()
+    _table(("source", "fate", "notes", "words"), rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,7 +1,8 @@
-"""Train the vocabulary on a prepared corpus.
+"""Train the vocabulary on a prepared corpus, or compare vocabularies.
 
 python -m clinical_t5x.vocabulary
 python -m clinical_t5x.vocabulary --corpus hospital --name hospital --size 8000
+python -m clinical_t5x.vocabulary compare clinical T5=/path/to/spiece.model
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from clinical_t5x.console import run_command, say, say_json
+from clinical_t5x.console import EXIT_DONE, UserError, run_command, say, say_json
 
 _MOST_PIECES_OF_TINY = 3_996  # gin/models/tiny.gin
 
 
-def main(argv: Sequence[str]) -> int | None:
+def main(argv: Sequence[str]) -> int:
+    """Train the vocabulary, or after the word `compare` compare vocabularies."""
+    if argv and argv[0] == "compare":
+        return compare(argv[1:])
+    return train(argv)
+
+
+def train(argv: Sequence[str]) -> int:
     """Train the vocabulary; do nothing when it is there already."""
-    options = _parser().parse_args(argv)
+    options = _training_parser().parse_args(argv)
     from clinical_t5x.data import home, vocabulary_training
 
     corpus = home.corpus_directory(options.corpus, options.data_dir)
@@ -27,6 +35,7 @@ def main(argv: Sequence[str]) -> int | None:
         max_words=options.max_words,
         lower_case=options.lower_case,
         seed=options.seed,
+        t5_whitespace=options.t5_whitespace,
     )
     say(f"Training vocabulary {options.name!r} on {corpus}")
     if vocabulary_training.is_trained(corpus, directory, how):
@@ -38,13 +47,45 @@ def main(argv: Sequence[str]) -> int | None:
     say(f"Next: {_next_step(options, manifest['pieces'])}")
     if options.json:
         say_json({"vocabulary": str(directory), **manifest})
-    return None
+    return EXIT_DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def compare(argv: Sequence[str]) -> int:
+    """Measure vocabularies on held-out documents; print, and write JSON and a page."""
+    options = _comparison_parser().parse_args(argv)
+    from clinical_t5x import storage
+    from clinical_t5x.data import home
+    from clinical_t5x.data.vocabulary_comparison import compare as comparing
+    from clinical_t5x.data.vocabulary_comparison.named import named_vocabularies
+    from clinical_t5x.data.vocabulary_comparison.page import page
+    from clinical_t5x.data.vocabulary_comparison.text import terminal_lines
+
+    out = storage.absolute(options.out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; name a folder")
+    sample = comparing.Sample(documents=options.documents, seed=options.seed, words=options.words)
+    corpus = home.corpus_directory(options.corpus, options.data_dir)
+    vocabularies = named_vocabularies(options.vocabularies, options.data_dir)
+    say(f"Comparing {', '.join(one.label for one in vocabularies)} on {corpus}")
+    comparison = comparing.compare(corpus, vocabularies, sample)
+    for line in terminal_lines(comparison):
+        say(line)
+    if comparison.synthetic:
+        say("Synthetic data: these numbers say nothing about real notes.")
+    found = comparison.as_json()
+    storage.write_json_atomically(out / "comparison.json", found)
+    storage.write_text_atomically(out / "comparison.html", page(comparison))
+    say(f"Report: {out / 'comparison.html'} (also comparison.json)")
+    if options.json:
+        say_json({"report": str(out / "comparison.html"), **found})
+    return EXIT_DONE
+
+
+def _training_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m clinical_t5x.vocabulary",
         description="Train a SentencePiece vocabulary on a prepared corpus (docs/data.md).",
+        epilog="`python -m clinical_t5x.vocabulary compare --help`: vocabularies side by side.",
     )
     parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
     parser.add_argument("--corpus", default="clinical", help="name of the corpus (%(default)s)")
@@ -56,8 +97,41 @@ def _parser() -> argparse.ArgumentParser:
         "--max_words", type=int, default=200_000_000, help="words to read at most (%(default)s)"
     )
     parser.add_argument("--lower_case", action="store_true", help="fold case: not lossless")
+    parser.add_argument(
+        "--t5_whitespace",
+        action="store_true",
+        help="drop newlines, tabs and repeated blanks as T5's own does: not lossless",
+    )
     parser.add_argument("--seed", type=int, default=0, help="chooses documents when not all fit")
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
+    return parser
+
+
+def _comparison_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m clinical_t5x.vocabulary compare",
+        description="Compare vocabularies on held-out documents of a corpus (docs/data.md).",
+    )
+    parser.add_argument(
+        "vocabularies",
+        nargs="+",
+        metavar="VOCABULARY",
+        help="a name in the data home, a path of a SentencePiece model, or LABEL=PATH",
+    )
+    parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
+    parser.add_argument("--corpus", default="clinical", help="name of the corpus (%(default)s)")
+    parser.add_argument(
+        "--documents", type=int, default=5_000, help="held-out documents, about (%(default)s)"
+    )
+    parser.add_argument("--words", type=int, default=30, help="examples of words (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses other documents")
+    parser.add_argument(
+        "--out",
+        default="runs/vocabulary_comparison",
+        metavar="DIR",
+        help="folder for comparison.html and comparison.json (%(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="end with the numbers as one JSON line")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def run(*arguments):
 def notes_file(path, count, *, words=60):
     with path.open("w") as file:
         for number in range(count):
-            text = " ".join(f"word{(number * 7919 + place * 31) % 997}" for place in range(words))
+            draw = random.Random(number)
+            text = " ".join(f"word{draw.randrange(5000)}" for _ in range(words))
             file.write(json.dumps({"id": number, "text": text, "who": number // 3}) + "\n")
     return path
 
@@ -99,7 +101,7 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_finishes(t
             command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 60
-        while not list(corpora.glob(".ward.partial-*/staged-*/texts")):
+        while not list(corpora.glob(".ward.partial-*/documents")):
             assert time.monotonic() < deadline
             assert started.poll() is None
             time.sleep(0.01)

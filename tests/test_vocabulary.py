@@ -40,6 +40,33 @@ def test_command_says_when_the_corpus_is_small(tmp_path):
     assert "fewer than the 32,000 pieces asked for" in result.stdout
 
 
+def test_command_compares(tmp_path):
+    tiny.write_corpus(corpus_directory("clinical", epath.Path(tmp_path)), tiny.documents(300))
+    for name, option in (("ours", ()), ("like_t5", ("--t5_whitespace",))):
+        options = ("--data_dir", tmp_path, "--name", name, "--size", 400, *option)
+        assert vocabulary_command(*options).returncode == 0
+    out = epath.Path(tmp_path) / "out"
+    options = ("ours", "like_t5", "--data_dir", tmp_path, "--out", out, "--json")
+    result = vocabulary_command("compare", *options)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "Tokens a word by note category" in result.stdout
+    summary = json.loads(result.stdout.splitlines()[-1])
+    assert epath.Path(summary.pop("report")) == out / "comparison.html"
+    assert summary == json.loads((out / "comparison.json").read_text())
+    assert [one["label"] for one in summary["vocabularies"]] == ["ours", "like_t5"]
+    assert {path.name for path in out.iterdir()} == {"comparison.html", "comparison.json"}
+
+
+def test_command_refuses_to_compare_one_or_the_missing(tmp_path):
+    alone = vocabulary_command("compare", "clinical", "--data_dir", tmp_path)
+    assert alone.returncode == 2
+    assert "two to 7 vocabularies" in alone.stderr
+    missing = vocabulary_command("compare", "clinical", "./no.model", "--data_dir", tmp_path)
+    assert missing.returncode == 2
+    assert "no vocabulary 'clinical'" in missing.stderr
+
+
 def test_command_without_corpus(tmp_path):
     result = vocabulary_command("--data_dir", tmp_path, "--corpus", "nowhere")
     assert result.returncode == 2

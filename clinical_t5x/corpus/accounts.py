@@ -6,9 +6,12 @@ import collections
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
+from etils import epath
 
-from clinical_t5x.corpus.selection import KEPT, Selection
+from clinical_t5x.corpus.selection import KEPT, STAGES, Selection
 from clinical_t5x.corpus.staging import USABLE, Counts
 
 StagedCounts = Mapping[str, Counts]  # by source label
@@ -22,7 +25,8 @@ def check(staged: StagedCounts, selection: Selection) -> None:
     """
     usable = sum(counts.rows[USABLE] for counts in staged.values())
     accounted = selection.account().get_column("notes").sum()
-    if usable != accounted or selection.notes.get_column("row").n_unique() != accounted:
+    rows = selection.notes.get_column("row").to_numpy()
+    if usable != accounted or len(rows) != accounted or (rows[1:] <= rows[:-1]).any():
         raise AssertionError(f"{usable} usable rows were read, {accounted} are accounted for")
 
 
@@ -55,31 +59,82 @@ def counts_of(staged: StagedCounts, selection: Selection) -> dict[str, dict]:
     return {"rows": rows, "notes": fates, "deid": deid, "repaired_bytes": repaired}
 
 
-def dropped_notes(selection: Selection, scratch: Path) -> pl.DataFrame:
-    """Every row that is no document: document_id, reason, num_words (0 for unusable rows)."""
-    unusable = pl.read_parquet(scratch / "dropped" / "*.parquet").with_columns(
-        num_words=pl.lit(0, pl.Int64)
+def stages_of(staged: StagedCounts, selection: Selection) -> list[dict]:
+    """What every stage left and dropped, in order: name, notes, words and dropped by reason."""
+    account = selection.account()
+    notes, words = sum(c.rows.total() for c in staged.values()), int(account["words"].sum())
+    stages = [{"name": "read", "notes": notes, "words": words, "dropped": {}}]
+    unusable: collections.Counter[str] = collections.Counter()
+    for counts in staged.values():
+        unusable.update(counts.rows)
+    usable = unusable.pop(USABLE, 0)
+    dropped = {reason: {"notes": n, "words": 0} for reason, n in sorted(unusable.items())}
+    stages.append({"name": "usable rows", "notes": usable, "words": words, "dropped": dropped})
+    notes = usable
+    by_reason = account.group_by("fate").agg(pl.col("notes").sum(), pl.col("words").sum())
+    fates = {fate: {"notes": n, "words": w} for fate, n, w in by_reason.sort("fate").iter_rows()}
+    for name, reasons in STAGES:
+        dropped = {fate: counts for fate, counts in fates.items() if fate.startswith(reasons)}
+        notes -= sum(counts["notes"] for counts in dropped.values())
+        words -= sum(counts["words"] for counts in dropped.values())
+        stages.append({"name": name, "notes": notes, "words": words, "dropped": dropped})
+    left = fates.get(KEPT, {"notes": 0, "words": 0})
+    if (notes, words) != (left["notes"], left["words"]):
+        raise AssertionError(f"the stages leave {notes} notes, {left['notes']} were kept")
+    return stages
+
+
+def lengths_of(documents: pl.DataFrame, bins_a_doubling: int = 2) -> dict:
+    """A histogram of the documents' words: log-spaced edges, and documents by source and bin."""
+    longest = max(2, documents.get_column("num_words").max() or 1)
+    steps = int(np.ceil(np.log2(longest + 1) * bins_a_doubling))
+    edges = np.unique(np.round(2 ** (np.arange(steps + 1) / bins_a_doubling)).astype(np.int64))
+    counts = {}
+    for (source,), part in documents.group_by("source"):
+        words = part.get_column("num_words").to_numpy()
+        counts[str(source)] = np.histogram(words, [*edges[:-1], edges[-1] + 1])[0].tolist()
+    return {"edges": edges.tolist(), "documents": dict(sorted(counts.items()))}
+
+
+def write_dropped(selection: Selection, scratch: Path, path: epath.Path) -> None:
+    """Write every row that is no document: document_id, reason, num_words (0 for unusable rows).
+
+    In the order of the files, a piece at a time; no text.
+    """
+    document_id = pl.concat_str("source", pl.lit("/"), "note_id").alias("document_id")
+    empty = pl.DataFrame(
+        schema={"document_id": pl.String, "reason": pl.String, "num_words": pl.Int64}
     )
-    columns = ["source", "note_id", "reason", "num_words"]
-    out = selection.notes.filter(pl.col("fate") != KEPT).rename({"fate": "reason"})
-    both = pl.concat([out.select(columns), unusable.select(columns)])
-    return both.select(
-        pl.concat_str("source", pl.lit("/"), "note_id").alias("document_id"), "reason", "num_words"
-    ).sort("document_id", "reason")
+    schema = empty.to_arrow().schema
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for piece in sorted((scratch / "dropped").glob("*.parquet")):
+            unusable = pl.read_parquet(piece).select(
+                document_id, "reason", num_words=pl.lit(0, pl.Int64)
+            )
+            notes = pl.read_parquet(
+                scratch / "notes" / piece.name, columns=["source", "note_id", "row", "num_words"]
+            )
+            notes = notes.with_columns(reason=selection.fate_of(notes.get_column("row")))
+            out = notes.filter(pl.col("reason") != KEPT).select(
+                document_id, "reason", pl.col("num_words").cast(pl.Int64)
+            )
+            writer.write_table(pl.concat([out, unusable]).to_arrow().cast(schema))
 
 
 def splits_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Documents, patients, persons and words of every split."""
     table = documents.group_by("split").agg(
         documents=pl.len(),
-        patients=pl.col("patient_id").n_unique(),
-        persons=pl.col("person_id").n_unique(),
-        words=pl.col("num_words").sum(),
+        patients=pl.col("patient").n_unique(),
+        persons=pl.col("person").n_unique(),
+        words=pl.col("num_words").sum().cast(pl.Int64),
     )
     return {row.pop("split"): row for row in table.sort("split").iter_rows(named=True)}
 
 
 def categories_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Documents and words of every category."""
-    table = documents.group_by("category").agg(documents=pl.len(), words=pl.col("num_words").sum())
+    table = documents.group_by(pl.col("category").cast(pl.String)).agg(
+        documents=pl.len(), words=pl.col("num_words").sum().cast(pl.Int64)
+    )
     return {row.pop("category"): row for row in table.sort("category").iter_rows(named=True)}

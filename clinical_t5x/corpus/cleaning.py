@@ -20,8 +20,3 @@ def clean_whitespace(text: pl.Expr) -> pl.Expr:
         .str.replace(r"^\n+", "")
         .str.strip_chars_end()
     )
-
-
-def count_words(text: pl.Expr) -> pl.Expr:
-    """An expression for the number of words (runs of non-blank characters) of a text column."""
-    return text.str.count_matches(r"\S+").cast(pl.Int64)

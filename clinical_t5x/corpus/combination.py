@@ -17,12 +17,12 @@ def combination_sets(carevue_patients: pl.Series) -> dict[str, tuple[pl.Expr, st
     discharge summaries, which MIMIC-IV has.
 
     Args:
-        carevue_patients: patient_id of the CareVue subset.
+        carevue_patients: the CareVue subset's patients (keys).
 
     Returns:
         Name of the set -> (which notes are in it, the reason for leaving it out or "").
     """
-    of_carevue = pl.col("patient_id").is_in(carevue_patients.unique().implode())
+    of_carevue = pl.col("patient").is_in(carevue_patients.unique().implode())
     three = pl.col("source") == "mimic-iii"
     covered = pl.col("category").is_in([DISCHARGE, RADIOLOGY])
     return {

@@ -18,6 +18,7 @@ GRAM_WORDS = 8
 SKETCH_GRAMS = 8
 MIN_SHARED = 3
 SKETCHED_CATEGORIES = (DISCHARGE, RADIOLOGY)
+_PARTS = 16  # the n-grams are matched a part at a time, to hold few of them
 
 
 def sketches(
@@ -53,24 +54,16 @@ def link_persons(grams: pl.LazyFrame, min_shared: int = MIN_SHARED) -> pl.DataFr
     the other's best partner.
 
     Args:
-        grams: columns source, patient_id, gram: the sketches of all notes.
+        grams: columns in_iv (boolean), patient (key) and gram: the sketches of all notes.
 
     Returns:
-        Columns three and four (patient_id of either side) and shared (n-grams), sorted by three.
+        Columns three and four (the patient of either side) and shared (n-grams), sorted by three.
     """
-    rare = (
-        grams.unique()
-        .group_by("source", "gram")
-        .agg(pl.col("patient_id").first(), patients=pl.len())
-        .filter(pl.col("patients") == 1)
+    votes = pl.concat(
+        _votes(grams.filter(pl.col("gram") % _PARTS == part)) for part in range(_PARTS)
     )
-    three = rare.filter(pl.col("source") == "mimic-iii").select("gram", three="patient_id")
-    four = rare.filter(pl.col("source") == "mimic-iv").select("gram", four="patient_id")
     pairs = (
-        three.join(four, on="gram", how="inner")
-        .group_by("three", "four")
-        .agg(shared=pl.len())
-        .filter(pl.col("shared") >= min_shared)
+        votes.group_by("three", "four").agg(shared=pl.len()).filter(pl.col("shared") >= min_shared)
     )
     best = pl.col("shared") == pl.col("shared").max()
     return (
@@ -79,5 +72,18 @@ def link_persons(grams: pl.LazyFrame, min_shared: int = MIN_SHARED) -> pl.DataFr
         .unique("three", keep="first", maintain_order=True)
         .unique("four", keep="first", maintain_order=True)
         .sort("three")
-        .collect()
     )
+
+
+def _votes(grams: pl.LazyFrame) -> pl.DataFrame:
+    """Columns three and four: the patients of every n-gram that one of either side has alone."""
+    rare = (
+        grams.unique()
+        .group_by("in_iv", "gram")
+        .agg(pl.col("patient").first(), patients=pl.len())
+        .filter(pl.col("patients") == 1)
+        .collect(engine="streaming")
+    )
+    three = rare.filter(~pl.col("in_iv")).select("gram", three="patient")
+    four = rare.filter("in_iv").select("gram", four="patient")
+    return three.join(four, on="gram", how="inner").select("three", "four")

@@ -11,7 +11,7 @@ from etils import epath
 
 from clinical_t5x import storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import benchmark_ids, readers, sources
+from clinical_t5x.corpus import benchmark_ids, exclusion, readers, sources
 from clinical_t5x.corpus.sources import NoteSource
 
 _MIMIC = {"mimic-iii": sources.mimic_iii, "mimic-iv": sources.mimic_iv}
@@ -23,6 +23,7 @@ _FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
+EXCLUDED = "excluded patients/"  # what the labels of exclusion lists begin with
 # What --columns may map -> the note's column.
 _MAPPABLE = {
     "text": "text",
@@ -49,12 +50,14 @@ class CorpusInputs:
         physionet: the PhysioNet root with the benchmarks.
         evidence_only: names of sources that are read only because they tell who the benchmarks'
             patients are; none of their notes becomes a document.
+        exclusions: lists of patients to leave out (see `exclusion`).
     """
 
     sources: tuple[NoteSource, ...]
     carevue: NoteSource | None = None
     physionet: epath.Path | None = None
     evidence_only: tuple[str, ...] = ()
+    exclusions: tuple[epath.Path, ...] = ()
 
     @property
     def files(self) -> list[NoteSource]:
@@ -72,23 +75,36 @@ class CorpusInputs:
 
     def seen(self) -> dict[str, list[int]]:
         """Size and time of change of every file, by its label."""
-        return {label: _size_and_time(path) for label, path in self._paths()}
+        return {label: _size_and_time(path) for label, path in self.paths()}
 
     def describe(self) -> list[dict]:
         """Label, SHA-256 and size of every file, for the manifest and the completion mark."""
-        described = []
-        for label, path in self._paths():
-            parts = readers.text_files(path) if path.is_dir() else [path]
-            hashes = [storage.sha256_file(part) for part in parts]
-            names = [part.name for part in parts]
-            whole = hashes[0] if not path.is_dir() else storage.fingerprint([names, hashes])
-            size = _size_and_time(path)[0]
-            described.append({"path": label, "sha256": whole, "bytes": size})
-        return described
+        return [describe_file(label, path) for label, path in self.paths()]
 
-    def _paths(self) -> list[tuple[str, epath.Path]]:
+    def columns(self) -> dict[str, dict[str, str]]:
+        """How the columns of other hospitals' notes are read, by the file's label."""
+        return {
+            source.label: dict(source.columns)
+            for source in self.sources
+            if source.source not in _MIMIC
+        }
+
+    def paths(self) -> list[tuple[str, epath.Path]]:
+        """Label and path of every file that is read."""
         benchmarks = benchmark_ids.files(self.physionet) if self.physionet else []
-        return [*((source.label, source.path) for source in self.files), *benchmarks]
+        details = [source.details for source in self.files if source.details is not None]
+        notes = [(source.label, source.path) for source in (*self.files, *details)]
+        lists = [(EXCLUDED + path.name, path) for path in self.exclusions]
+        return [*notes, *benchmarks, *lists]
+
+
+def describe_file(label: str, path: epath.Path) -> dict:
+    """Label, SHA-256 and size of a file (or of a directory of text files)."""
+    parts = readers.text_files(path) if path.is_dir() else [path]
+    hashes = [storage.sha256_file(part) for part in parts]
+    names = [part.name for part in parts]
+    whole = hashes[0] if not path.is_dir() else storage.fingerprint([names, hashes])
+    return {"path": label, "sha256": whole, "bytes": _size_and_time(path)[0]}
 
 
 def _size_and_time(path: epath.Path) -> list[int]:
@@ -108,6 +124,7 @@ def resolve(
     names: Sequence[str] | None,
     notes: epath.Path | None,
     columns: str | None,
+    exclusions: Sequence[epath.Path] = (),
 ) -> CorpusInputs:
     """The files that a command line names.
 
@@ -116,6 +133,7 @@ def resolve(
         names: sources to take from there; None takes those that are there.
         notes: another hospital's notes: a .csv, .jsonl or .parquet file or a directory of .txt.
         columns: their column mapping, `text=...,id=...,patient=...`.
+        exclusions: lists of patients to leave out.
 
     Raises:
         UserError: nothing was named, a source is unknown, a file or a column is missing.
@@ -128,8 +146,10 @@ def resolve(
     if columns and notes is None:
         raise UserError("--columns maps the columns of --notes FILE; name the file too")
     found: list[NoteSource] = [other_notes(notes, columns)] if notes is not None else []
+    for path in exclusions:
+        exclusion.read_patients(path)  # a list that cannot be read is refused before any work
     if physionet is None:
-        return CorpusInputs(tuple(found))
+        return CorpusInputs(tuple(found), exclusions=tuple(exclusions))
     if not physionet.is_dir():
         raise UserError(
             f"--physionet {physionet} is not a directory; name the one that holds the PhysioNet "
@@ -141,7 +161,17 @@ def resolve(
         found += _MIMIC[name](physionet)
     both = {"mimic-iii", "mimic-iv"} <= set(chosen)
     carevue = sources.carevue(physionet) if both else None
-    return CorpusInputs(tuple(found), carevue, physionet, tuple(evidence))
+    lists = tuple(exclusions)
+    inputs = CorpusInputs(tuple(found), carevue, physionet, tuple(evidence), lists)
+    _check_columns(inputs)
+    return inputs
+
+
+def _check_columns(inputs: CorpusInputs) -> None:
+    """Refuse a wrong file before hours are spent on the right ones."""
+    for source in inputs.files:
+        for file in filter(None, (source, source.details)):
+            sources.find_columns(file, readers.column_names(file.path, file.file_format))
 
 
 def _chosen(physionet: epath.Path, names: Sequence[str] | None, *, required: bool) -> list[str]:
@@ -179,10 +209,9 @@ def other_notes(path: epath.Path, columns: str | None) -> NoteSource:
         if known in there and (known in ("text", "id") or file_format == "txt"):
             mapping.setdefault(known, known)
     if "text" not in mapping:
-        listed = ", ".join(sorted(there))[:400] or "none"
         raise UserError(
-            f"{path} has no column 'text'; columns found: {listed}; say which one holds the text: "
-            "--columns text=NAME"
+            f"{path} has no column 'text'; columns found: {sources.listed(sorted(there))}; say "
+            "which one holds the text: --columns text=NAME"
         )
     note_columns = {_MAPPABLE[known]: column for known, column in mapping.items()}
     source = NoteSource(name, path, path.name, note_columns, file_format=file_format)

@@ -1,6 +1,7 @@
 """What a finished corpus still shares with the benchmarks: n-grams of words, measured anew.
 
-This pass knows nothing of how the corpus was made: it reads the documents as they lie on disk.
+This pass knows nothing of how the corpus was made: it reads the documents as they lie on disk. Only
+what boiler-plate is comes from the raw data, counted while they were read (`overlap`).
 """
 
 from __future__ import annotations
@@ -8,91 +9,126 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import os
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 from etils import epath
 
-from clinical_t5x.corpus.words import HashSet, words_of
+from clinical_t5x.console import UserError
+from clinical_t5x.corpus.overlap import (
+    BOILERPLATE_PATIENTS,
+    DECIDING_SPLIT,
+    DECIDING_WORDS,
+    GRAM_WORDS,
+    BenchmarkGrams,
+    RawCounts,
+    Texts,
+)
+from clinical_t5x.corpus.words import distinct, words_of
 
-GRAM_WORDS = 13
-BOILERPLATE_PATIENTS = 20
 _BATCH_BYTES = 16 << 20
 _WORKERS = min(4, max(2, os.cpu_count() or 1))
 
-Texts = Mapping[str, Mapping[str, list[str]]]  # benchmark -> split -> texts
 
-
-def measure(documents: epath.Path, benchmarks: Texts, size: int = GRAM_WORDS) -> dict[str, dict]:
+def measure(
+    documents: epath.Path, texts: Texts, benchmarks: BenchmarkGrams, raw: RawCounts
+) -> dict[str, Any]:
     """Measure n-gram overlap between a corpus and every benchmark split.
 
     Args:
         documents: the directory of the corpus' Parquet files.
-        benchmarks: the benchmarks' texts.
-        size: words of an n-gram, counted without tags, digits and punctuation.
+        texts: the benchmarks' texts.
+        benchmarks: their n-grams.
+        raw: how many patients of the raw data have each.
 
     Returns:
-        For every benchmark and split: texts, grams (distinct), grams_in_corpus, of these
-        boilerplate (in at least `BOILERPLATE_PATIENTS` patients of the corpus), shared_beyond
-        (the others), and texts_touched (texts with a gram of shared_beyond).
+        The content of leakage.json: for every benchmark, split and size of n-gram the texts, grams
+        (distinct), in_raw and in_corpus (those found in the raw data and in the corpus),
+        boilerplate (of in_corpus, those that at least `BOILERPLATE_PATIENTS` patients of the raw
+        data have), shared_beyond (the others of in_corpus) and texts_touched (texts with one of
+        those).
     """
-    of_split = {
-        (benchmark, split): _grams_of(texts, size)
-        for benchmark, splits in benchmarks.items()
-        for split, texts in splits.items()
-    }
-    everything = np.concatenate([np.zeros(0, np.uint64), *(g for g, _ in of_split.values())])
-    table = HashSet(everything)
-    patients = _patients_by_gram(documents, table, size)
+    seen = _grams_in(documents, benchmarks)
     found: dict[str, dict] = {}
-    for (benchmark, split), (grams, texts) in of_split.items():
-        counts = patients[np.searchsorted(table.hashes, grams)]
-        beyond = (counts > 0) & (counts < BOILERPLATE_PATIENTS)
-        found.setdefault(benchmark, {})[split] = {
-            "texts": len(benchmarks[benchmark][split]),
-            "grams": _distinct(grams, np.ones(len(grams), bool)),
-            "grams_in_corpus": _distinct(grams, counts > 0),
-            "boilerplate": _distinct(grams, counts >= BOILERPLATE_PATIENTS),
-            "shared_beyond": _distinct(grams, beyond),
-            "texts_touched": len(np.unique(texts[beyond])),
-        }
-    return found
+    for benchmark, splits in texts.items():
+        for split, members in splits.items():
+            entry = found.setdefault(benchmark, {})[split] = {"texts": len(members)}
+            for size in GRAM_WORDS:
+                grams, of_text = benchmarks.grams(benchmark, split, size)
+                entry[str(size)] = _overlap(grams, of_text, seen[size], raw, size)
+    left = sum(
+        splits[DECIDING_SPLIT][str(DECIDING_WORDS)]["shared_beyond"]
+        for splits in found.values()
+        if DECIDING_SPLIT in splits
+    )
+    return {
+        "gram_words": list(GRAM_WORDS),
+        "boilerplate_patients": BOILERPLATE_PATIENTS,
+        "limit": {"gram_words": DECIDING_WORDS, "split": DECIDING_SPLIT, "grams": 0},
+        "within_limit": left == 0,
+        "benchmarks": found,
+    }
 
 
-def _grams_of(texts: list[str], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct (n-gram, text) pairs."""
-    hashes, _, index = words_of(pl.Series("text", texts, dtype=pl.String)).grams(size)
-    return hashes, index
+def refuse_beyond_limit(report: dict[str, Any]) -> None:
+    """Refuse a corpus that shares more with a test split than boiler-plate.
+
+    Raises:
+        UserError: with the benchmarks and numbers of n-grams.
+    """
+    if report["within_limit"]:
+        return
+    shared = {
+        benchmark: splits[DECIDING_SPLIT][str(DECIDING_WORDS)]["shared_beyond"]
+        for benchmark, splits in report["benchmarks"].items()
+    }
+    listed = ", ".join(f"{count:,} of {name}" for name, count in shared.items() if count)
+    raise UserError(
+        f"the corpus holds {DECIDING_WORDS}-grams of the test splits that are no boiler-plate: "
+        f"{listed}; nothing was written. --overlap remove leaves the notes that hold them out, "
+        "--overlap allow keeps them and says so"
+    )
 
 
-def _distinct(grams: np.ndarray, chosen: np.ndarray) -> int:
-    return len(np.unique(grams[chosen]))
+def _overlap(
+    grams: np.ndarray, texts: np.ndarray, seen: np.ndarray, raw: RawCounts, size: int
+) -> dict[str, int]:
+    every = distinct(grams)
+    in_corpus = every[seen[every]]
+    usual = raw.boilerplate(size)
+    beyond = seen & ~usual
+    return {
+        "grams": len(every),
+        "in_raw": int((raw.patients[size][every] > 0).sum()),
+        "in_corpus": len(in_corpus),
+        "boilerplate": int(usual[in_corpus].sum()),
+        "shared_beyond": int(beyond[every].sum()),
+        "texts_touched": len(distinct(texts[beyond[grams]])),
+    }
 
 
-def _patients_by_gram(documents: epath.Path, table: HashSet, size: int) -> np.ndarray:
-    """In how many patients of the corpus every n-gram of the table occurs."""
-    counts = np.zeros(len(table), np.int64)
-    if not len(table):
-        return counts
+def _grams_in(documents: epath.Path, benchmarks: BenchmarkGrams) -> dict[int, np.ndarray]:
+    """For every size, which of the benchmarks' n-grams stand in the documents (booleans)."""
+    seen = {size: np.zeros(len(table), bool) for size, table in benchmarks.tables.items()}
     paths = sorted(documents.glob("*.parquet"))
+    look = functools.partial(_grams_in_file, benchmarks=benchmarks)
     with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        found = pool.map(functools.partial(_pairs_of_file, table=table, size=size), paths)
-        by_gram = pl.concat(found).unique().group_by("gram").len()
-    counts[by_gram.get_column("gram").to_numpy()] = by_gram.get_column("len").to_numpy()
-    return counts
+        for found in pool.map(look, paths):
+            for size, grams in found.items():
+                seen[size][grams] = True
+    return seen
 
 
-def _pairs_of_file(path: epath.Path, table: HashSet, size: int) -> pl.DataFrame:
-    """Which n-grams of the table which patients of a file have: columns gram and patient_id."""
+def _grams_in_file(path: epath.Path, benchmarks: BenchmarkGrams) -> dict[int, np.ndarray]:
     with path.open("rb") as file:
-        frame = pl.read_parquet(file, columns=["patient_id", "text"])
-    num_bytes = frame.get_column("text").str.len_bytes().sum()
-    num_slices = max(1, -(-num_bytes // _BATCH_BYTES))
-    pairs = [pl.DataFrame(schema={"gram": pl.Int64, "patient_id": pl.String})]
-    for part in frame.iter_slices(max(1, -(-frame.height // num_slices))):
-        hashes, _, texts = words_of(part.get_column("text")).grams(size)
-        places, grams = table.find(hashes)
-        hits = part.select("patient_id")[texts[places]].with_columns(gram=pl.Series(grams))
-        pairs.append(hits.select("gram", "patient_id").unique())
-    return pl.concat(pairs)
+        texts = pl.read_parquet(file, columns=["text"]).get_column("text")
+    found: dict[int, list[np.ndarray]] = {size: [] for size in GRAM_WORDS}
+    num_slices = max(1, -(-int(texts.str.len_bytes().sum()) // _BATCH_BYTES))
+    rows = max(1, -(-len(texts) // num_slices))
+    for first in range(0, len(texts), rows):
+        words = words_of(texts.slice(first, rows))
+        for size in GRAM_WORDS:
+            found[size].append(distinct(benchmarks.find(words, size)[0]))
+    empty = np.zeros(0, np.int64)
+    return {size: distinct(np.concatenate([empty, *parts])) for size, parts in found.items()}

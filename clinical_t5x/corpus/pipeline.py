@@ -5,27 +5,51 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from etils import epath
 
 from clinical_t5x import __version__, storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import accounts, benchmark_ids, leakage, removal, splits, staging, writing
+from clinical_t5x.corpus import (
+    accounts,
+    benchmark_ids,
+    digest,
+    leakage,
+    overlap,
+    removal,
+    report,
+    splits,
+    staged,
+    staging,
+    writing,
+)
+from clinical_t5x.corpus.cluster.takeover import Takeover
+from clinical_t5x.corpus.duplicates import near
+from clinical_t5x.corpus.duplicates.signatures import LANES, SHINGLE_WORDS
+from clinical_t5x.corpus.duplicates.staged_lanes import StagedLanes
 from clinical_t5x.corpus.inputs import CorpusInputs
 from clinical_t5x.corpus.premises import PremiseIndex
-from clinical_t5x.corpus.selection import NOT_ASKED_FOR, Selection
+from clinical_t5x.corpus.selection import (
+    NEAR_COPY,
+    NEAR_COPY_OF_OTHER,
+    NOT_ASKED_FOR,
+    TEST_TEXT,
+    Selection,
+    read_metadata,
+)
 from clinical_t5x.corpus.sources import is_synthetic
+from clinical_t5x.corpus.words import distinct
 
 # on_stage(description, total, unit) is a context manager; what it gives is called with progress.
 OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager[Callable[[int], None]]]
 _SEEN = "inputs_seen.json"
 _SHARD_BYTES = 128 << 20
 _MIN_SHARDS = 16
+OVERLAP = ("remove", "refuse", "allow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,23 +60,47 @@ class CorpusOptions:
         name: the corpus' name.
         validation_percent: share of persons in the validation split.
         deid: "tags" replaces de-identification marks, "keep" leaves them.
+        near_duplicates: Jaccard similarity from which on a note is a copy of a later one; 0 keeps
+            such copies.
+        overlap: what happens to notes that hold n-grams of a test split beyond boiler-plate:
+            "remove" leaves them out, "refuse" makes no corpus then, "allow" keeps and reports them.
         keep_benchmark_patients: leave RadQA's, CLIP's and MedNLI's patients in.
         strict: stop at the first unusable row.
-        paper: as the paper did it: rows marked as errors, exact repeats and MedNLI's patients stay.
+        paper: as the paper did it: rows marked as errors, repeats and near-duplicates, MedNLI's
+            patients and notes with n-grams of test splits stay.
     """
 
     name: str = "clinical"
     validation_percent: float = 5.0
     deid: str = "tags"
+    near_duplicates: float = near.THRESHOLD
+    overlap: str = "remove"
     keep_benchmark_patients: bool = False
     strict: bool = False
     paper: bool = False
+
+    @property
+    def threshold(self) -> float:
+        """The similarity of near-duplicates that are left out; 0 when they stay."""
+        return 0.0 if self.paper else self.near_duplicates
+
+    @property
+    def overlap_rule(self) -> str:
+        """What is done about n-grams of test splits, all options considered."""
+        return "allow" if self.paper or self.keep_benchmark_patients else self.overlap
 
     def __post_init__(self):
         if not 0 <= self.validation_percent < 100:
             raise UserError(
                 f"--validation_percent is {self.validation_percent:g}; give 0 or more, below 100"
             )
+        if self.near_duplicates and not 0.3 <= self.near_duplicates <= 1:
+            raise UserError(
+                f"--near_duplicates is {self.near_duplicates:g}; give a Jaccard similarity from 0.3"
+                " to 1, or 0 to keep near-duplicates"
+            )
+        if self.overlap not in OVERLAP:
+            raise UserError(f"--overlap is {self.overlap!r}; give one of {', '.join(OVERLAP)}")
         if not self.name or self.name.startswith(".") or "/" in self.name:
             raise UserError(f"--name is {self.name!r}; give a plain directory name")
 
@@ -71,7 +119,7 @@ def is_prepared(directory: epath.Path, inputs: CorpusInputs, options: CorpusOpti
     made_from = mark.get("made_from", {})
     if made_from.get("options") != dataclasses.asdict(options):
         return False
-    if made_from.get("version") != __version__:
+    if made_from.get("version") != __version__ or made_from.get("columns") != inputs.columns():
         return False
     if storage.read_json(directory / _SEEN) == inputs.seen():
         return True
@@ -81,13 +129,19 @@ def is_prepared(directory: epath.Path, inputs: CorpusInputs, options: CorpusOpti
 def _made_from(inputs: CorpusInputs, options: CorpusOptions) -> dict:
     return {
         "inputs": inputs.describe(),
+        "columns": inputs.columns(),
         "options": dataclasses.asdict(options),
         "version": __version__,
     }
 
 
 def prepare_corpus(
-    inputs: CorpusInputs, options: CorpusOptions, directory: epath.Path, *, on_stage: OnStage
+    inputs: CorpusInputs,
+    options: CorpusOptions,
+    directory: epath.Path,
+    *,
+    on_stage: OnStage,
+    takeover: Takeover | None = None,
 ) -> dict:
     """Make a corpus whole in `directory`, or leave what was there.
 
@@ -96,6 +150,7 @@ def prepare_corpus(
         options: what to do with them.
         directory: where the corpus goes; replaced when the new one is complete.
         on_stage: is told of every stage that takes time.
+        takeover: what a cluster has staged from these files, so that they are not read here.
 
     Returns:
         The manifest.
@@ -103,9 +158,20 @@ def prepare_corpus(
     seen = inputs.seen()
     with on_stage("Checking the files", None, "files"):
         made_from = _made_from(inputs, options)
+    if takeover is not None:
+        takeover.check(made_from["inputs"], deid=options.deid, paper=options.paper)
     try:
-        with storage.stage_directory(directory, made_from) as partial:
-            manifest = _build(inputs, options, made_from["inputs"], partial, on_stage)
+        with (
+            staged.staging_directory(directory, {**made_from, **staging.engine()}) as scratch,
+            storage.stage_directory(directory, made_from) as partial,
+            staged.system_errors(),
+        ):
+            if takeover is not None:
+                with on_stage("Fetching what was staged", None, "files"):
+                    scratch = takeover.fetch(scratch)
+            manifest = _build(
+                inputs, options, made_from["inputs"], partial, scratch, on_stage, takeover
+            )
             storage.write_json_atomically(partial / "manifest.json", manifest)
             storage.write_json_atomically(partial / _SEEN, seen)
     except OSError as error:
@@ -123,48 +189,83 @@ def _build(
     options: CorpusOptions,
     described: list[dict],
     directory: epath.Path,
+    scratch: Path,
     on_stage: OnStage,
+    takeover: Takeover | None,
 ) -> dict:
     """Fill `directory` (which exists and is empty) with a corpus; returns its manifest."""
-    num_shards = _number_of_shards(inputs)
+    num_shards = number_of_shards(inputs)
+    benchmarks = Benchmarks(inputs)
     documents = directory / "documents"
     documents.mkdir()
-    with _scratch(directory) as scratch:
-        staged = _stage(inputs, options, scratch, num_shards, on_stage)
-        selection, stages = _select(inputs, options, scratch)
-        kept = _documents(selection, options)
-        accounts.check(staged, selection)
-        with on_stage("Writing documents", kept.height, "notes") as advance:
-            for written in writing.write_shards(kept, scratch / "texts", documents, num_shards):
-                advance(written)
-        with (directory / "dropped.parquet").open("wb") as file:
-            accounts.dropped_notes(selection, scratch).write_parquet(file)
-    _measure_leakage(inputs, directory, on_stage)
-    return {
+    if takeover is None:
+        staging.make_parts(scratch)
+        how = staging_options(inputs, options, benchmarks, num_shards)
+        counts = _stage(inputs, how, scratch, on_stage)
+    else:
+        counts = takeover.counts(inputs.sources)
+    with on_stage("Choosing notes", None, "rules"):
+        links = removal.links_of(scratch) if inputs.has_both_mimics else None
+        raw = overlap.count_patients(scratch / "overlap", benchmarks.grams)
+        selection, found = _select(inputs, options, benchmarks, scratch, links, raw)
+        accounts.check(counts, selection)
+        after_exact_duplicates = found.pop("after_exact_duplicates")
+        if takeover is not None:
+            takeover.check_digest(after_exact_duplicates)
+        kept = _documents(selection, options, scratch)
+        accounts.write_dropped(selection, scratch, directory / "dropped.parquet")
+    persons = _linked_persons(links, scratch)
+    with on_stage("Writing documents", kept.height, "notes") as advance:
+        missing = kept.height
+        for written in writing.write_shards(
+            kept.select("row", "shard", "split"), persons, scratch / "texts", documents, num_shards
+        ):
+            advance(written)
+            missing -= written
+        if missing:
+            raise AssertionError(f"{missing} notes were kept and not written")
+    with on_stage("Measuring overlap with the benchmarks", None, "notes"):
+        measured = leakage.measure(documents, benchmarks.texts, benchmarks.grams, raw)
+    storage.write_json_atomically(directory / "leakage.json", measured)
+    if options.overlap_rule != "allow":
+        leakage.refuse_beyond_limit(measured)
+    manifest = {
         "name": options.name,
         "created_by": f"clinical_t5x {__version__}",
-        "inputs": accounts.with_rows(described, staged),
+        "inputs": accounts.with_rows(described, counts),
         "options": dataclasses.asdict(options),
-        "counts": {**accounts.counts_of(staged, selection), **stages},
+        "stages": accounts.stages_of(counts, selection),
+        "after_exact_duplicates": after_exact_duplicates,
+        "counts": {**accounts.counts_of(counts, selection), **found},
         "splits": accounts.splits_of(kept),
         "categories": accounts.categories_of(kept),
+        "lengths": accounts.lengths_of(kept),
         "patients_known": all(source.has_patients for source in inputs.sources),
         "synthetic": any(is_synthetic(source.path) for source in inputs.files),
         "content_sha256": writing.content_sha256(documents),
     }
+    if options.threshold:
+        manifest["near_duplicates"] = manifest["counts"].pop("near_duplicates")
+    report.write_page(manifest, measured, directory / "report.html")
+    return manifest
 
 
-@contextlib.contextmanager
-def _scratch(directory: epath.Path) -> Iterator[Path]:
-    """A local directory for staged pieces: beside the corpus, unless that is in a bucket."""
-    here = None if "://" in os.fspath(directory) else os.fspath(directory)
-    with tempfile.TemporaryDirectory(prefix="staged-", dir=here) as name:
-        for part in staging.PARTS:
-            (Path(name) / part).mkdir()
-        yield Path(name)
+class Benchmarks:
+    """The texts of the benchmarks that are there, their n-grams, and MedNLI's premises."""
+
+    def __init__(self, inputs: CorpusInputs):
+        self.texts = {
+            benchmark: benchmark_ids.texts(inputs.physionet, benchmark)
+            for benchmark in benchmark_ids.BENCHMARKS
+            if inputs.has_benchmark(benchmark)
+        }
+        self.grams = overlap.BenchmarkGrams(self.texts)
+        self.premises: PremiseIndex | None = None
+        if inputs.has_benchmark(benchmark_ids.MEDNLI):
+            self.premises = PremiseIndex(benchmark_ids.mednli_premises(inputs.physionet))
 
 
-def _number_of_shards(inputs: CorpusInputs) -> int:
+def number_of_shards(inputs: CorpusInputs) -> int:
     """As many as keep a shard near `_SHARD_BYTES` of text (gzip packs notes about fourfold)."""
     text_bytes = sum(
         size * (4 if label.endswith(".gz") else 1)
@@ -174,53 +275,65 @@ def _number_of_shards(inputs: CorpusInputs) -> int:
     return max(_MIN_SHARDS, -(-text_bytes // _SHARD_BYTES))
 
 
-def _stage(
-    inputs: CorpusInputs,
-    options: CorpusOptions,
-    scratch: Path,
-    num_shards: int,
-    on_stage: OnStage,
-) -> dict[str, staging.Counts]:
-    premises = None
-    if inputs.has_benchmark(benchmark_ids.MEDNLI):
-        premises = PremiseIndex(benchmark_ids.mednli_premises(inputs.physionet))
-    how = staging.StagingOptions(
+def staging_options(
+    inputs: CorpusInputs, options: CorpusOptions, benchmarks: Benchmarks, num_shards: int
+) -> staging.StagingOptions:
+    """What is done to every note of a corpus."""
+    return staging.StagingOptions(
         deid=options.deid,
         keep_errors=options.paper,
         strict=options.strict,
         num_shards=num_shards,
-        premises=premises,
+        premises=benchmarks.premises,
+        benchmarks=benchmarks.grams,
         sketch=inputs.has_both_mimics,
+        sign=options.threshold > 0,
     )
-    staged = {}
+
+
+def _stage(
+    inputs: CorpusInputs,
+    how: staging.StagingOptions,
+    scratch: Path,
+    on_stage: OnStage,
+) -> dict[str, staging.Counts]:
+    counted = {}
     for number, source in enumerate(inputs.sources):
-        counts = staged[source.label] = staging.Counts()
+        counts = counted[source.label] = staging.Counts()
         kilobytes = inputs.seen()[source.label][0] // 1000
         with on_stage(f"Reading {source.label}", kilobytes, "kB") as advance:
             for file_bytes in staging.stage_source(source, number, scratch, how, counts):
                 advance(file_bytes // 1000)
-    return staged
+    return counted
 
 
 def _select(
-    inputs: CorpusInputs, options: CorpusOptions, scratch: Path
+    inputs: CorpusInputs,
+    options: CorpusOptions,
+    benchmarks: Benchmarks,
+    scratch: Path,
+    links: pl.DataFrame | None,
+    raw: overlap.RawCounts,
 ) -> tuple[Selection, dict[str, dict]]:
     """Apply every rule to the notes' metadata; also the counts that rules report."""
-    notes = pl.read_parquet(scratch / "notes" / "*.parquet")
-    links = removal.links_of(scratch) if inputs.has_both_mimics else None
-    selection = Selection(removal.with_persons(notes, links))
-    stages: dict[str, dict] = {}
+    selection = Selection(removal.with_persons(read_metadata(scratch / "notes"), links))
+    found: dict[str, dict] = {}
     selection.drop_repeated_ids()
     for source in inputs.evidence_only:
         selection.drop_where(pl.col("source") == source, NOT_ASKED_FOR)
     selection.drop_drafts()
+    # Before any comparison between patients: MIMIC-III's copies of MIMIC-IV's notes go here, not
+    # the other way round.
+    if inputs.carevue is not None:
+        found["combination"] = selection.combine(removal.patients_of(inputs.carevue))
     if not options.paper:
         selection.drop_repeats()
-    if inputs.carevue is not None:
-        stages["combination"] = selection.combine(removal.patients_of(inputs.carevue))
+    found["after_exact_duplicates"] = _digest_of_kept(selection, scratch).to_json()
+    if options.threshold:
+        found["near_duplicates"] = _drop_near_copies(selection, options.threshold, scratch)
     if links is not None:
-        stages["identity"] = removal.describe_links(links)
-    stages["benchmarks"] = removal.drop_benchmark_persons(
+        found["identity"] = removal.describe_links(links)
+    found["benchmarks"] = removal.drop_benchmark_persons(
         selection,
         inputs,
         scratch,
@@ -228,11 +341,53 @@ def _select(
         keep=options.keep_benchmark_patients,
         keep_mednli=options.paper,
     )
-    return selection, stages
+    if inputs.exclusions:
+        found["excluded"] = removal.drop_listed_persons(selection, inputs, links)
+    if options.overlap_rule == "remove":
+        rows = overlap.rows_with_test_text(scratch / "overlap", benchmarks.grams, raw)
+        selection.drop(rows, TEST_TEXT)
+    return selection, found
 
 
-def _documents(selection: Selection, options: CorpusOptions) -> pl.DataFrame:
-    """The notes that stay as documents without text: their ids, times and splits."""
+def _digest_of_kept(selection: Selection, scratch: Path) -> digest.SetDigest:
+    """The digest of the notes that are left so far, from the hashes that staging set aside."""
+    total = digest.SetDigest()
+    for name, place in staging.pieces_of(selection.notes.get_column("row").to_numpy()):
+        piece = scratch / "notes" / f"{name}.parquet"
+        hashes = pl.read_parquet(piece, columns=list(digest.HASH_COLUMNS))
+        total += digest.digest_of(hashes.filter(pl.Series(selection.fates[place] == 0)))
+    return total
+
+
+def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> dict:
+    """Drop the notes that a later note nearly repeats; returns what the manifest says of it."""
+    rows = selection.notes.get_column("row").to_numpy()
+    pieces = [
+        (name, place.stop - place.start, np.flatnonzero(selection.fates[place] == 0))
+        for name, place in staging.pieces_of(rows)
+    ]
+    lanes = StagedLanes(scratch / "signatures", pieces)
+    kept = selection.kept.select("row", "charted", "stored", "patient")
+    order = kept.select(pl.arg_sort_by("charted", "stored", "row")).to_series().to_numpy()
+    copies = near.near_copies(lanes.read, order, threshold)
+    patients, kept_rows = kept.get_column("patient").to_numpy(), kept.get_column("row")
+    same = patients[copies.earlier] == patients[copies.later]
+    of_patient, any_copy = distinct(copies.earlier[same]), distinct(copies.earlier)
+    selection.drop(kept_rows[of_patient], NEAR_COPY)
+    selection.drop(kept_rows[any_copy], NEAR_COPY_OF_OTHER)
+    return {
+        "threshold": threshold,
+        "shingle_words": SHINGLE_WORDS,
+        "permutations": LANES,
+        "pairs compared": copies.compared,
+        "notes": len(any_copy),
+        "same patient": len(of_patient),
+        "other patient": len(any_copy) - len(of_patient),
+    }
+
+
+def _documents(selection: Selection, options: CorpusOptions, scratch: Path) -> pl.DataFrame:
+    """The metadata of the notes that stay, with their splits."""
     kept = selection.kept
     if kept.is_empty():
         fates = selection.account().rows()
@@ -241,26 +396,28 @@ def _documents(selection: Selection, options: CorpusOptions) -> pl.DataFrame:
             f"no note is left for the corpus ({reasons or 'no usable row was read'}); "
             "check the files and the options"
         )
-    kept = kept.with_columns(
-        document_id=pl.concat_str("source", pl.lit("/"), "note_id"),
-        charttime=pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime"),
+    persons = kept.select("person").unique()
+    named = persons.join(_patient_ids(scratch), left_on="person", right_on="patient", how="left")
+    assigned = splits.split_persons(named.get_column("patient_id"), options.validation_percent)
+    named = named.join(assigned, left_on="patient_id", right_on="person_id", validate="1:1")
+    return kept.join(
+        named.select("person", "split"), on="person", how="left", maintain_order="left"
     )
-    assigned = splits.split_persons(kept.get_column("person_id"), options.validation_percent)
-    return kept.join(assigned, on="person_id", how="left", validate="m:1")
 
 
-def _measure_leakage(inputs: CorpusInputs, directory: epath.Path, on_stage: OnStage) -> None:
-    """Write leakage.json: the overlap of the finished documents with the benchmarks."""
-    texts = {
-        benchmark: benchmark_ids.texts(inputs.physionet, benchmark)
-        for benchmark in benchmark_ids.BENCHMARKS
-        if inputs.has_benchmark(benchmark)
-    }
-    with on_stage("Measuring overlap with the benchmarks", None, "notes"):
-        found = leakage.measure(directory / "documents", texts)
-    report = {
-        "gram_words": leakage.GRAM_WORDS,
-        "boilerplate_patients": leakage.BOILERPLATE_PATIENTS,
-        "benchmarks": found,
-    }
-    storage.write_json_atomically(directory / "leakage.json", report)
+def _patient_ids(scratch: Path) -> pl.DataFrame:
+    """Columns patient (key) and patient_id, one row for every patient of the staged notes."""
+    notes = pl.scan_parquet(scratch / "patients" / "*.parquet")
+    return notes.unique("patient").collect(engine="streaming")
+
+
+def _linked_persons(links: pl.DataFrame | None, scratch: Path) -> pl.DataFrame:
+    """patient_id and person_id of MIMIC-IV's patients who are persons of MIMIC-III too."""
+    if links is None:
+        return pl.DataFrame(schema={"patient_id": pl.String, "person_id": pl.String})
+    ids = _patient_ids(scratch)
+    return (
+        links.join(ids, left_on="four", right_on="patient")
+        .join(ids.rename({"patient_id": "person_id"}), left_on="three", right_on="patient")
+        .select("patient_id", "person_id")
+    )

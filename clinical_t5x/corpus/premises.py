@@ -77,7 +77,7 @@ def persons_of_premises(
     """The persons that a premise gives away, and the account of all premises found.
 
     Args:
-        matches: columns premise and person_id, one row for every match.
+        matches: columns premise and person, one row for every match.
         max_persons: a premise that fits more persons is too vague to name any of them.
 
     Returns:
@@ -89,6 +89,6 @@ def persons_of_premises(
     counts = {
         "premises that name persons": named.get_column("premise").n_unique(),
         "premises too vague": vague.get_column("premise").n_unique(),
-        "persons named": named.get_column("person_id").n_unique(),
+        "persons named": named.get_column("person").n_unique(),
     }
-    return named.get_column("person_id").unique().sort(), counts
+    return named.get_column("person").unique().sort(), counts

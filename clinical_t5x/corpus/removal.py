@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
-from clinical_t5x.corpus import benchmark_ids, csv_blocks, identity, premises
+from clinical_t5x.corpus import benchmark_ids, csv_blocks, exclusion, identity, premises
 from clinical_t5x.corpus.inputs import CorpusInputs
-from clinical_t5x.corpus.selection import Selection
+from clinical_t5x.corpus.keys import key_of
+from clinical_t5x.corpus.selection import PERSON_OF, Selection
 from clinical_t5x.corpus.sources import NoteSource, find_columns
 
 
@@ -18,13 +20,11 @@ def links_of(scratch: Path) -> pl.DataFrame:
 
 
 def with_persons(notes: pl.DataFrame, links: pl.DataFrame | None) -> pl.DataFrame:
-    """Add person_id: a linked MIMIC-IV patient has its MIMIC-III patient's id, others their own."""
+    """Add person: a linked MIMIC-IV patient is its MIMIC-III patient's person, others their own."""
     if links is None:
-        return notes.with_columns(person_id="patient_id")
-    persons = links.select(patient_id="four", person_id="three")
-    return notes.join(persons, on="patient_id", how="left", maintain_order="left").with_columns(
-        pl.col("person_id").fill_null(pl.col("patient_id"))
-    )
+        return notes.with_columns(person="patient")
+    person = pl.col("patient").replace(links.get_column("four"), links.get_column("three"))
+    return notes.with_columns(person=person)
 
 
 def describe_links(links: pl.DataFrame) -> dict[str, int]:
@@ -36,16 +36,22 @@ def describe_links(links: pl.DataFrame) -> dict[str, int]:
     }
 
 
+def keys_of(strings: Iterable[str]) -> pl.Series:
+    """The keys of some strings (see `keys`)."""
+    frame = pl.DataFrame({"text": list(strings)}, schema={"text": pl.String})
+    return frame.select(key=key_of(pl.col("text"))).get_column("key")
+
+
 def patients_of(source: NoteSource) -> pl.Series:
-    """All patients of a CSV source, its texts left aside."""
+    """The keys of all patients of a CSV source, its texts left aside."""
     header = csv_blocks.read_header(source.path)
     position = str(find_columns(source, header)["patient"])
     names = [str(index) for index in range(len(header))]
-    patients = pl.Series("patient_id", [], dtype=pl.String)
+    patients: set[str] = set()
     for block in csv_blocks.record_blocks(source.path):
         found = csv_blocks.parse_block(block, names).get_column(position).str.strip_chars()
-        patients = pl.concat([patients, f"{source.source}/" + found.unique()]).unique()
-    return patients.sort()
+        patients.update(found.unique())
+    return keys_of(f"{source.source}/{patient}" for patient in sorted(patients))
 
 
 def drop_benchmark_persons(
@@ -70,39 +76,59 @@ def drop_benchmark_persons(
     Returns:
         By benchmark what was found and removed; `present` is false where it was not downloaded.
     """
-    dropped = pl.read_parquet(scratch / "dropped" / "*.parquet")
-    known = pl.concat(
-        [
-            selection.notes.select("source", "note_id", "patient_id", "person_id"),
-            with_persons(dropped.select("source", "note_id", "patient_id"), links),
-        ]
-    )
+    known = with_persons(_patients_of_iii_notes(selection, scratch), links)
     report: dict[str, dict] = {}
     for benchmark in (benchmark_ids.RADQA, benchmark_ids.CLIP):
         report[benchmark] = {"present": inputs.has_benchmark(benchmark)}
         if report[benchmark]["present"]:
-            persons, found = _persons_of_notes(known, inputs, benchmark)
-            report[benchmark] |= found
+            ids = keys_of(sorted(benchmark_ids.note_ids(inputs.physionet, benchmark)))
+            notes = known.filter(pl.col("note").is_in(ids.implode()))
+            report[benchmark] |= {
+                "notes named": len(ids),
+                "notes found in MIMIC-III": notes.get_column("note").n_unique(),
+            }
             if not keep:
-                report[benchmark] |= selection.drop_persons(persons, f"person of {benchmark}")
+                persons = notes.get_column("person")
+                report[benchmark] |= selection.drop_persons(persons, PERSON_OF + benchmark)
     report[benchmark_ids.MEDNLI] = {"present": inputs.has_benchmark(benchmark_ids.MEDNLI)}
     if report[benchmark_ids.MEDNLI]["present"]:
-        matches = pl.read_parquet(scratch / "premises" / "*.parquet")
-        matches = with_persons(matches, links).select("premise", "person_id")
+        matches = pl.read_parquet(scratch / "premises" / "*.parquet").unique()
+        matches = with_persons(matches, links).select("premise", "person")
         persons, found = premises.persons_of_premises(matches)
         report[benchmark_ids.MEDNLI] |= found
         if not keep and not keep_mednli:
-            report[benchmark_ids.MEDNLI] |= selection.drop_persons(persons, "person of mednli")
+            reason = PERSON_OF + benchmark_ids.MEDNLI
+            report[benchmark_ids.MEDNLI] |= selection.drop_persons(persons, reason)
     return report
 
 
-def _persons_of_notes(
-    known: pl.DataFrame, inputs: CorpusInputs, benchmark: str
-) -> tuple[pl.Series, dict[str, int]]:
-    ids = benchmark_ids.note_ids(inputs.physionet, benchmark)
-    notes = known.filter(pl.col("source") == "mimic-iii", pl.col("note_id").is_in(sorted(ids)))
-    found = {
-        "notes named": len(ids),
-        "notes found in MIMIC-III": notes.get_column("note_id").n_unique(),
-    }
-    return notes.get_column("person_id"), found
+def drop_listed_persons(
+    selection: Selection, inputs: CorpusInputs, links: pl.DataFrame | None
+) -> dict[str, dict]:
+    """Take the persons of the lists out; by list what was found and removed.
+
+    A patient on a list takes the linked patient of the other database along.
+    """
+    report = {}
+    for path in inputs.exclusions:
+        patients = keys_of(exclusion.read_patients(path))
+        persons = with_persons(patients.alias("patient").to_frame(), links).get_column("person")
+        there = selection.notes.filter(pl.col("person").is_in(persons.implode()))
+        report[path.name] = {
+            "patients named": len(patients),
+            "persons with notes": there.get_column("person").n_unique(),
+            **selection.drop_persons(persons, f"{PERSON_OF}list {path.name}"),
+        }
+    return report
+
+
+def _patients_of_iii_notes(selection: Selection, scratch: Path) -> pl.DataFrame:
+    """Columns note and patient (keys) of all MIMIC-III rows, those that are no notes included."""
+    dropped = pl.read_parquet(scratch / "dropped" / "*.parquet")
+    dropped = dropped.select(
+        "source", note=key_of(pl.col("note_id")), patient=key_of(pl.col("patient_id"))
+    )
+    of_iii = pl.col("source") == "mimic-iii"
+    columns = ["note", "patient"]
+    usable = selection.notes.filter(of_iii).select(columns)
+    return pl.concat([usable, dropped.filter(of_iii).select(columns)])

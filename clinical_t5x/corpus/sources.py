@@ -32,6 +32,8 @@ class NoteSource:
         constants: note column -> a value that every note of the file has.
         deid: how blanked-out identifiers look: "tags" (`[**...**]`) or "blanks" (`___`).
         file_format: "csv", "jsonl", "parquet" or "txt" (a directory).
+        details: the file that names the examinations of these notes (MIMIC-IV's radiology), if it
+            is there; its columns are not those of a note.
     """
 
     source: str
@@ -41,6 +43,7 @@ class NoteSource:
     constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
     deid: str = "tags"
     file_format: str = "csv"
+    details: NoteSource | None = None
 
     @property
     def has_patients(self) -> bool:
@@ -68,6 +71,13 @@ _MIMIC_IV_COLUMNS = {
     "storetime": "storetime",
     "text": "text",
 }
+_DETAIL_COLUMNS = {
+    "note_id": "note_id",
+    "name": "field_name",
+    "value": "field_value",
+    "ordinal": "field_ordinal",
+}
+_LONGEST_NAME = 60
 
 
 def candidates(physionet: epath.Path, slug: str, version: str, file: str) -> list[epath.Path]:
@@ -133,10 +143,21 @@ def mimic_iv(physionet: epath.Path) -> list[NoteSource]:
         path = require(physionet, "mimic-iv-note", "2.2", f"note/{kind}.csv.gz")
         label = f"mimic-iv-note/2.2/note/{path.name}"
         constants = {"category": category}
+        # discharge_detail.csv.gz has nothing but authors, de-identified to ___, and is not read.
+        details = _radiology_details(physionet) if kind == "radiology" else None
         sources.append(
-            NoteSource("mimic-iv", path, label, _MIMIC_IV_COLUMNS, constants, deid="blanks")
+            NoteSource(
+                "mimic-iv", path, label, _MIMIC_IV_COLUMNS, constants, "blanks", details=details
+            )
         )
     return sources
+
+
+def _radiology_details(physionet: epath.Path) -> NoteSource | None:
+    path = find(physionet, "mimic-iv-note", "2.2", "note/radiology_detail.csv.gz")
+    if path is None:
+        return None
+    return NoteSource("mimic-iv", path, f"mimic-iv-note/2.2/note/{path.name}", _DETAIL_COLUMNS)
 
 
 def is_synthetic(path: epath.Path) -> bool:
@@ -160,7 +181,17 @@ def find_columns(source: NoteSource, found: Sequence[str]) -> dict[str, int]:
             cure += "" if source.source.startswith("mimic") else ", or map it with --columns"
             raise UserError(
                 f"{source.path} {problem} (needed as the note's {note_column}); columns found: "
-                f"{', '.join(found)[:400] or 'none'}; {cure}"
+                f"{listed(found)}; {cure}"
             )
         positions[note_column] = lowered.index(name.lower())
     return positions
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Column names for a message; none of them where the first line may be a note, not a header."""
+    names = [name.strip() for name in columns]
+    if any(len(name) > _LONGEST_NAME or not name.isprintable() for name in names) or any(
+        name[:1].isdecimal() for name in names
+    ):
+        return "none (the first line looks like a row, not like column names)"
+    return ", ".join(names)[:400] or "none"

@@ -1,8 +1,10 @@
 """One pass over every source: notes are read, checked, cleaned, tagged and set aside.
 
 A batch of a source becomes one Parquet file of texts, with a row group for every output shard, and
-small ones of metadata, n-gram sketches and premises found, on which `selection` decides. So no
-later stage reads a raw file again, and none holds more than a shard of texts in memory.
+small ones of what later decisions stand on: metadata, MinHash signatures, n-gram sketches, premises
+and n-grams of the benchmarks. So no later stage reads a raw file again, and none holds more than a
+shard of texts in memory. A batch's counts are written last: a batch that has them is whole and is
+not done again when preparation is restarted.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -19,14 +22,24 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from clinical_t5x import storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import deid_blanks, deid_tags, identity, readers
-from clinical_t5x.corpus.cleaning import clean_whitespace, count_words
+from clinical_t5x.corpus import csv_blocks, deid_blanks, deid_tags, digest, identity, readers
+from clinical_t5x.corpus.cleaning import clean_whitespace
+from clinical_t5x.corpus.duplicates.signatures import signatures
+from clinical_t5x.corpus.duplicates.staged_lanes import write_lanes
+from clinical_t5x.corpus.keys import key_of, time_of
+from clinical_t5x.corpus.overlap import BenchmarkGrams, hits_of
 from clinical_t5x.corpus.premises import PremiseIndex
+from clinical_t5x.corpus.selection import COLUMNS
 from clinical_t5x.corpus.sources import NoteSource
-from clinical_t5x.corpus.words import mixed, words_of
+from clinical_t5x.corpus.words import LETTERS_AND_DIGITS, NOT_BLANK, mixed, words_of
 
-PARTS = ("texts", "notes", "dropped", "sketches", "premises")
+PARTS = (
+    "texts", "notes", "patients", "dropped", "signatures", "sketches", "premises", "overlap",
+    "counts",
+)  # fmt: skip
+_FORMAT = 1  # of the pieces; to be raised when what they hold changes
 USABLE = "usable"
 ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT = (
     "marked as error", "empty text", "no note id", "no patient id",
@@ -34,7 +47,6 @@ ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT = (
 
 # A row's number says where it comes from: source, batch of the source, row of the batch.
 _ROW_BITS, _BATCH_BITS = 24, 24
-
 
 # Threads suffice: polars and numpy leave the interpreter free. Every one holds a few hundred MB.
 _WORKERS = min(4, max(2, os.cpu_count() or 1))
@@ -50,7 +62,9 @@ class StagingOptions:
         strict: raise at the first row that is no note.
         num_shards: how many shards the notes are dealt to.
         premises: MedNLI's premises, looked up in every note.
+        benchmarks: the benchmarks' n-grams, looked up in every note.
         sketch: sketch the notes by which patients of MIMIC-III and MIMIC-IV are matched.
+        sign: write the signatures by which near-duplicates are found.
     """
 
     deid: str = "tags"
@@ -58,7 +72,9 @@ class StagingOptions:
     strict: bool = False
     num_shards: int = 16
     premises: PremiseIndex | None = None
+    benchmarks: BenchmarkGrams | None = None
     sketch: bool = False
+    sign: bool = True
 
 
 @dataclasses.dataclass
@@ -81,6 +97,51 @@ class Counts:
         self.deid_kinds.update(other.deid_kinds)
         self.repaired_bytes += other.repaired_bytes
 
+    def to_json(self) -> dict:
+        """These counts as JSON has them."""
+        kinds = [[*kind, count] for kind, count in sorted(self.deid_kinds.items())]
+        return {"rows": self.rows, "deid_kinds": kinds, "repaired_bytes": self.repaired_bytes}
+
+    @classmethod
+    def from_json(cls, content: dict) -> Counts:
+        """The counts that `to_json` wrote."""
+        kinds = {(kind, tag): count for kind, tag, count in content["deid_kinds"]}
+        return cls(Counter(content["rows"]), Counter(kinds), content["repaired_bytes"])
+
+
+def engine() -> dict:
+    """What else than files and options decides the staged pieces."""
+    return {
+        "pieces": _FORMAT,
+        "polars": pl.__version__,  # keys are its hashes
+        "block_bytes": csv_blocks.BLOCK_BYTES,
+    }
+
+
+def piece_name(source: int, batch: int) -> str:
+    """What the files of a batch are called; names sort as rows do."""
+    return f"{source:03}-{batch:06}"
+
+
+def piece_of(row: int) -> str:
+    """What the files of the batch are called that a row number comes from."""
+    return piece_name(*divmod(row >> _ROW_BITS, 1 << _BATCH_BITS))
+
+
+def pieces_of(rows: np.ndarray) -> Iterator[tuple[str, slice]]:
+    """The batches that ascending row numbers come from: a batch's name, and where its rows are."""
+    batches = rows >> np.uint64(_ROW_BITS)
+    first = np.flatnonzero(np.diff(batches, prepend=batches[:1] + np.uint64(1)))
+    stops = np.append(first, len(rows))[1:]
+    for start, stop in zip(first.tolist(), stops.tolist(), strict=True):
+        yield piece_of(int(rows[start])), slice(start, stop)
+
+
+def make_parts(directory: Path) -> None:
+    """Make the subdirectories that pieces are written to."""
+    for part in PARTS:
+        (directory / part).mkdir(parents=True, exist_ok=True)
+
 
 def stage_source(
     source: NoteSource, number: int, directory: Path, options: StagingOptions, counts: Counts
@@ -90,7 +151,7 @@ def stage_source(
     Args:
         source: what to read.
         number: its place among the sources, part of every row's number.
-        directory: has the subdirectories `PARTS`.
+        directory: has the subdirectories `PARTS`; batches that are whole there stay.
         options: what to do to the notes.
         counts: added to.
     """
@@ -125,7 +186,7 @@ def stage_batch(
     directory: Path,
     options: StagingOptions,
 ) -> Counts:
-    """Parse, check, clean and tag one batch and write its pieces.
+    """Parse, check, clean and tag one batch and write its pieces, unless it is whole already.
 
     Args:
         unparsed: the batch.
@@ -137,28 +198,31 @@ def stage_batch(
     Returns:
         What became of its rows.
     """
+    piece = piece_name(*place)
+    done = directory / "counts" / f"{piece}.json"
+    if done.exists():
+        return Counts.from_json(json.loads(done.read_text()))
     batch = unparsed.parse()
     notes = _checked(batch.notes, source, place, keep_errors=options.keep_errors)
     if options.strict:
         _refuse_unusable(notes, batch, source)
-    counts = Counts(collections.Counter(batch.unreadable), repaired_bytes=batch.repaired_bytes)
+    unreadable = collections.Counter(batch.unreadable.get_column("reason"))
+    counts = Counts(unreadable, repaired_bytes=batch.repaired_bytes)
     for reason, rows in notes.get_column("dropped").value_counts().iter_rows():
         counts.rows[USABLE if reason is None else reason] += rows
-    piece = f"{place[0]:03}-{place[1]:06}.parquet"
-    dropped = notes.filter(pl.col("dropped").is_not_null())
-    dropped = dropped.select("source", "note_id", "patient_id", reason="dropped")
-    dropped.write_parquet(directory / "dropped" / piece)
+    _dropped(notes, batch, source).write_parquet(directory / "dropped" / f"{piece}.parquet")
 
     usable = notes.filter(pl.col("dropped").is_null()).drop("dropped", "is_error")
     usable, counts.deid_kinds = _without_marks(usable, source, options)
+    usable = _with_metadata(usable, options.num_shards)
     _write_matches(usable, directory, piece, options)
-    usable = usable.with_columns(
-        num_words=count_words(pl.col("text")),
-        text_hash=pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").hash(seed=0),
-        shard=pl.Series(_shards(usable.get_column("row").to_numpy(), options.num_shards)),
-    )
-    usable.drop("text").write_parquet(directory / "notes" / piece)
-    _write_texts(usable, directory / "texts" / piece, options.num_shards)
+    texts = _texts(usable)
+    metadata = usable.select(*COLUMNS, "note_id").hstack(digest.hashes_of(texts))
+    metadata.write_parquet(directory / "notes" / f"{piece}.parquet")
+    patients = usable.select("patient", "patient_id").unique("patient", maintain_order=True)
+    patients.write_parquet(directory / "patients" / f"{piece}.parquet")
+    _write_texts(texts, directory / "texts" / f"{piece}.parquet", options.num_shards)
+    storage.write_json_atomically(done, counts.to_json())
     return counts
 
 
@@ -188,14 +252,27 @@ def _checked(
     ).drop("index", "patient")
 
 
+def _dropped(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> pl.DataFrame:
+    """The rows that are no notes, without text: source, note_id, patient_id and reason."""
+    rows = notes.filter(pl.col("dropped").is_not_null())
+    records = batch.unreadable.with_columns(source=pl.lit(source.source), patient_id=pl.lit(""))
+    columns = ("source", "note_id", "patient_id", "reason")
+    return pl.concat([rows.rename({"dropped": "reason"}).select(columns), records.select(columns)])
+
+
 def _refuse_unusable(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> None:
     """The --strict rule: a row that cannot be a note ends the job (errors and blanks may be)."""
-    reasons = [*batch.unreadable, *notes.get_column("dropped").drop_nulls().unique().to_list()]
-    worst = [reason for reason in reasons if reason not in (ERROR_FLAG, EMPTY_TEXT)]
+    worst = batch.unreadable.select("reason", "note_id").rows()
+    for row, reason in enumerate(notes.get_column("dropped")):
+        if reason not in (None, ERROR_FLAG, EMPTY_TEXT):
+            note_id = notes.get_column("note_id")[row]
+            worst.append((reason, readers.shown_id(note_id, batch.places[row])))
+            break
     if worst:
+        reason, where = worst[0]
         raise UserError(
-            f"{source.path} has a row that cannot be used: {worst[0]}; mend the file, or leave out "
-            "--strict to drop and count such rows"
+            f"{source.path} has a row that cannot be used: {where}: {reason}; mend the file, or "
+            "leave out --strict to drop and count such rows"
         )
 
 
@@ -210,22 +287,49 @@ def _without_marks(
     return notes.with_columns(texts.alias("text")), kinds
 
 
+def _with_metadata(notes: pl.DataFrame, num_shards: int) -> pl.DataFrame:
+    """Notes with the numbers that decisions are made on (`selection.COLUMNS`)."""
+    tokens = words_of(notes.get_column("text"), NOT_BLANK)
+    when = pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime")
+    return notes.with_columns(
+        note=key_of(pl.col("note_id")),
+        patient=key_of(pl.col("patient_id")),
+        author=key_of(pl.col("author").str.strip_chars()),
+        charted=time_of(when),
+        stored=time_of(pl.col("storetime")),
+        text_hash=pl.Series(tokens.whole_texts()),
+        num_words=pl.Series(tokens.lengths.astype(np.uint32)),
+        shard=pl.Series(_shards(notes.get_column("row").to_numpy(), num_shards)),
+        charttime_key=key_of(pl.col("charttime")),
+        when=when,
+    ).rename({"charttime": "charttime_text", "charttime_key": "charttime"})
+
+
 def _write_matches(
     notes: pl.DataFrame, directory: Path, piece: str, options: StagingOptions
 ) -> None:
-    """Write what notes are recognised by: sketches, and the premises that stand in them."""
-    if options.premises is None and not options.sketch:
+    """Write what notes are recognised by: signatures, sketches, premises and n-grams in them."""
+    texts = notes.get_column("text")
+    if options.sign:
+        lanes = signatures(words_of(texts, LETTERS_AND_DIGITS))
+        write_lanes(directory / "signatures" / piece, lanes)
+    if options.premises is None and options.benchmarks is None and not options.sketch:
         return
-    words = words_of(notes.get_column("text"))
+    words = words_of(texts)
     if options.premises is not None:
-        texts, premises = options.premises.find(words)
-        found = notes.select("patient_id")[texts].with_columns(premise=pl.Series(premises))
-        found.unique().write_parquet(directory / "premises" / piece)
+        places, premises = options.premises.find(words)
+        found = notes.select("patient")[places]
+        found = found.with_columns(premise=pl.Series(premises.astype(np.uint32)))
+        found.unique().write_parquet(directory / "premises" / f"{piece}.parquet")
+    if options.benchmarks is not None:
+        hits = hits_of(notes, words, options.benchmarks)
+        hits.write_parquet(directory / "overlap" / f"{piece}.parquet", compression="lz4")
     if options.sketch:
         shared = notes.get_column("category").is_in(identity.SKETCHED_CATEGORIES).to_numpy()
-        texts, grams = identity.sketches(words, shared)
-        sketches = notes.select("source", "patient_id")[texts].with_columns(gram=pl.Series(grams))
-        sketches.unique().write_parquet(directory / "sketches" / piece)
+        places, grams = identity.sketches(words, shared)
+        sketches = notes.select("patient", in_iv=pl.col("source") == "mimic-iv")[places]
+        sketches = sketches.with_columns(gram=pl.Series(grams)).unique()
+        sketches.write_parquet(directory / "sketches" / f"{piece}.parquet")
 
 
 def _shards(rows: np.ndarray, num_shards: int) -> np.ndarray:
@@ -233,11 +337,18 @@ def _shards(rows: np.ndarray, num_shards: int) -> np.ndarray:
     return (mixed(rows) % np.uint64(num_shards)).astype(np.uint32)
 
 
-def _write_texts(notes: pl.DataFrame, path: Path, num_shards: int) -> None:
-    """Write row and text, one row group for every shard (empty ones too)."""
-    table = notes.select("row", "text", "shard")
-    parts = table.partition_by("shard", as_dict=True, include_key=False)
-    empty = table.clear().drop("shard").to_arrow()
+def _texts(notes: pl.DataFrame) -> pl.DataFrame:
+    """Notes as documents, persons left aside."""
+    return notes.select(
+        "row", "source", "note_id", "patient_id", "category", "description", "text", "num_words",
+        "shard", charttime="when",
+    )  # fmt: skip
+
+
+def _write_texts(texts: pl.DataFrame, path: Path, num_shards: int) -> None:
+    """Write documents in one row group for every shard (also empty ones)."""
+    parts = texts.partition_by("shard", as_dict=True, include_key=False)
+    empty = texts.clear().drop("shard").to_arrow()
     with pq.ParquetWriter(path, empty.schema, compression="lz4") as writer:
         for shard in range(num_shards):
             part = parts.get((shard,))

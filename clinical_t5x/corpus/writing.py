@@ -24,30 +24,50 @@ def shard_path(documents: epath.Path, split: str, shard: int, num_shards: int) -
 
 
 def write_shards(
-    kept: pl.DataFrame, texts: Path, documents: epath.Path, num_shards: int
+    kept: pl.DataFrame,
+    persons: pl.DataFrame,
+    texts: Path,
+    documents: epath.Path,
+    num_shards: int,
 ) -> Iterator[int]:
     """Write all documents; yields the documents written, shard by shard.
 
     Args:
-        kept: metadata of the documents: row, shard, split and `DOCUMENT_COLUMNS` without text.
+        kept: the documents: row, shard, split.
+        persons: patient_id and person_id of the patients who are not their own persons.
         texts: directory of staged texts.
         documents: directory to write to (must exist).
         num_shards: shards of every split.
     """
     # Footers are read once; open files would be too many for a large corpus.
     pieces = [(path, pq.read_metadata(path)) for path in sorted(texts.glob("*.parquet"))]
-    by_shard = kept.partition_by("shard", as_dict=True)
+    by_shard = kept.partition_by("shard", as_dict=True, include_key=False)
     for shard in range(num_shards):
-        here = by_shard.get((shard,), kept.clear())
-        parts = [_row_group(path, metadata, shard) for path, metadata in pieces]
-        table = pl.concat(parts).join(here, on="row", how="inner", validate="1:1")
-        order = pl.Series(mixed(table.get_column("row").to_numpy() ^ 0x5EED))
-        table = table.with_columns(order=order).sort("order", "row")
+        here = by_shard.get((shard,), kept.clear().drop("shard"))
+        parts = [
+            _row_group(path, metadata, shard).join(here, on="row", how="inner")
+            for path, metadata in pieces
+        ]
+        table = _as_documents(pl.concat(parts), persons)
         for split in ("train", "validation"):
             part = table.filter(pl.col("split") == split).select(DOCUMENT_COLUMNS)
             with shard_path(documents, split, shard, num_shards).open("wb") as file:
-                part.write_parquet(file)
+                part.write_parquet(file, statistics=False)
         yield len(table)
+
+
+def _as_documents(notes: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
+    """Notes of a shard with their documents' and persons' ids, in the shard's order."""
+    order = pl.Series(mixed(notes.get_column("row").to_numpy() ^ 0x5EED))
+    return (
+        notes.with_columns(order=order, num_words=pl.col("num_words").cast(pl.Int64))
+        .sort("order", "row")
+        .join(persons, on="patient_id", how="left", maintain_order="left")
+        .with_columns(
+            document_id=pl.concat_str("source", pl.lit("/"), "note_id"),
+            person_id=pl.col("person_id").fill_null(pl.col("patient_id")),
+        )
+    )
 
 
 def _row_group(path: Path, metadata: pq.FileMetaData, number: int) -> pl.DataFrame:

@@ -3,8 +3,8 @@
 SentencePiece unigram pieces, cased, with every byte as a fallback piece, newline, tab and the 15
 de-identification tags as pieces of their own, and T5's sentinels on top. No normalisation: what
 `decode` returns is what `encode` was given, which T5's own vocabulary does not promise (it drops
-newlines, tabs and repeated spaces). All of this is in the model file, so that
-`seqio.SentencePieceVocabulary` reads the same file to the same ids.
+newlines, tabs and repeated spaces; a vocabulary can be trained to do as T5's). All of this is in
+the model file, so that `seqio.SentencePieceVocabulary` reads the same file to the same ids.
 
 The class is light: sentencepiece is loaded at first use, tensorflow_text only by the `_tf` methods,
 so that a gin file can name a vocabulary without importing TensorFlow. It has the interface of
@@ -131,9 +131,9 @@ class ClinicalVocabulary:
             if token < base:
                 pending.append(token)
             elif token < size:
-                parts += [processor.decode(pending), f"<extra_id_{size - 1 - token}>"]
+                parts += [_part(processor, pending, parts), f"<extra_id_{size - 1 - token}>"]
                 pending = []
-        parts.append(processor.decode(pending))
+        parts.append(_part(processor, pending, parts))
         return "".join(parts)
 
     def encode_tf(self, text: Any) -> Any:
@@ -172,6 +172,17 @@ class ClinicalVocabulary:
 
     def __repr__(self) -> str:
         return f"ClinicalVocabulary({self._file!r}, extra_ids={self.extra_ids}, name={self.name!r})"
+
+
+def _part(processor: Any, ids: list[int], before: list[str]) -> str:
+    """Text of a run of pieces, of which `before` is what precedes it.
+
+    A model with T5's white space drops the blank that a text begins with. A part after a sentinel
+    does not begin the text: the unknown piece stands in for what is before it.
+    """
+    if not before:
+        return processor.decode(ids)
+    return processor.decode([UNK_ID, *ids]).removeprefix(processor.decode([UNK_ID]))
 
 
 def content_hash_of(model_proto: bytes, extra_ids: int) -> str:

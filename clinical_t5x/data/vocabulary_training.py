@@ -67,12 +67,15 @@ class VocabularyOptions:
       lower_case: fold case and compatibility characters, as the paper's base model did by
         accident: not lossless.
       seed: chooses the documents when not all are read.
+      t5_whitespace: treat white space as T5's own vocabulary does (NFKC, newlines, tabs and
+        repeated blanks become one blank, a text begins with a blank): not lossless.
     """
 
     size: int = 32_000
     max_words: int = 200_000_000
     lower_case: bool = False
     seed: int = 0
+    t5_whitespace: bool = False
 
     def __post_init__(self):
         if self.size < 1 or self.max_words < 1:
@@ -96,7 +99,9 @@ def train_vocabulary(
     corpus = read_json(corpus_dir / "manifest.json")
     if not is_trained(corpus_dir, directory, options):
         fraction = min(1.0, options.max_words / max(1, corpus["splits"]["train"]["words"]))
-        counts, documents = count_words(train_shards, fraction, options.seed)
+        counts, documents = count_words(
+            train_shards, fraction, options.seed, t5_whitespace=options.t5_whitespace
+        )
         proto = train_model(counts, options)
         with stage_directory(directory, _made_from(corpus_dir, options)) as partial:
             (partial / MODEL_FILE).write_bytes(proto)
@@ -121,15 +126,14 @@ def is_trained(corpus_dir: epath.Path, directory: epath.Path, options: Vocabular
 
 def _made_from(corpus_dir: epath.Path, options: VocabularyOptions) -> dict[str, Any]:
     corpus = read_json(corpus_dir / "manifest.json")
-    return {
-        "corpus": corpus["content_sha256"],
-        "options": dataclasses.asdict(options),
-        "format": 2,
-    }
+    chosen = dataclasses.asdict(options)
+    if not options.t5_whitespace:
+        del chosen["t5_whitespace"]  # vocabularies made before there was a choice stay valid
+    return {"corpus": corpus["content_sha256"], "options": chosen, "format": 2}
 
 
 def count_words(
-    shards: list[epath.Path], fraction: float = 1.0, seed: int = 0
+    shards: list[epath.Path], fraction: float = 1.0, seed: int = 0, *, t5_whitespace: bool = False
 ) -> tuple[Counter[str], int]:
     """Words of the documents with the blanks before them, counted; and how many documents.
 
@@ -137,6 +141,7 @@ def count_words(
       shards: Parquet files of documents.
       fraction: share of the documents to read, chosen by a hash of their ids.
       seed: makes another choice.
+      t5_whitespace: count as if all white space were single blanks, one before the text too.
     """
     counts: Counter[str] = Counter()
     documents = 0
@@ -144,7 +149,9 @@ def count_words(
         for shard in shards:
             for batch in read_documents(shard, ("document_id", "text")):
                 for document_id, text in zip(*map(_values, batch.columns), strict=True):
-                    if fraction >= 1 or _hash_fraction(document_id, seed) < fraction:
+                    if fraction >= 1 or hash_fraction(document_id, seed) < fraction:
+                        if t5_whitespace:
+                            text = " " + " ".join(text.split())
                         counts.update(_WORD.findall(text))
                         documents += 1
                 if len(counts) > _MOST_COUNTED_WORDS:
@@ -177,13 +184,14 @@ def train_model(counts: Counter[str], options: VocabularyOptions) -> bytes:
                 eos_id=EOS_ID,
                 unk_id=UNK_ID,
                 bos_id=-1,
-                user_defined_symbols=["\n", "\t", *DEID_TAGS],
+                # A piece of its own would keep its white space from being normalised.
+                user_defined_symbols=[*([] if options.t5_whitespace else "\n\t"), *DEID_TAGS],
                 byte_fallback=True,
                 character_coverage=0.99999,  # the default spells ">" and "~" in bytes
                 split_digits=True,
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
-                allow_whitespace_only_pieces=True,
+                allow_whitespace_only_pieces=not options.t5_whitespace,
                 max_sentence_length=1 << 20,
                 num_threads=_TRAINING_THREADS,
                 minloglevel=2,
@@ -191,7 +199,7 @@ def train_model(counts: Counter[str], options: VocabularyOptions) -> bytes:
             )
         except RuntimeError as error:
             raise UserError(_training_error(str(error), options)) from error
-    return _without_paths(model.getvalue())
+    return _finished(model.getvalue(), options)
 
 
 def measure(model_file: epath.Path, corpus_dir: epath.Path) -> dict[str, Any]:
@@ -249,7 +257,9 @@ def _training_lines(counts: Counter[str]) -> Iterator[str]:
 
 
 def _normalization(folder: Path, options: VocabularyOptions) -> dict[str, str]:
-    """Arguments of the training that say how text is normalised: not at all, or lower-cased."""
+    """Arguments of the training that say how text is normalised: by default not at all."""
+    if options.t5_whitespace:
+        return {"normalization_rule_name": "nmt_nfkc_cf" if options.lower_case else "nmt_nfkc"}
     if options.lower_case:
         return {"normalization_rule_name": "nfkc_cf"}
     (folder / "in.tsv").write_text(_NORMALIZATION)
@@ -260,11 +270,18 @@ def _normalization(folder: Path, options: VocabularyOptions) -> dict[str, str]:
     }
 
 
-def _without_paths(proto: bytes) -> bytes:
-    """The model without the names of temporary files, so that same input gives same bytes."""
+def _finished(proto: bytes, options: VocabularyOptions) -> bytes:
+    """The model without the names of temporary files, so that same input gives same bytes.
+
+    T5's treatment of white space is set here: the training lines are words with their own blank, or
+    without one after a digit, and a prefix put before each would spoil that.
+    """
     from sentencepiece import sentencepiece_model_pb2
 
     model = sentencepiece_model_pb2.ModelProto.FromString(proto)
+    if options.t5_whitespace:
+        model.normalizer_spec.add_dummy_prefix = True
+        model.normalizer_spec.remove_extra_whitespaces = True
     model.normalizer_spec.ClearField("normalization_rule_tsv")
     model.denormalizer_spec.ClearField("normalization_rule_tsv")
     return model.SerializeToString(deterministic=True)
@@ -280,7 +297,7 @@ def _training_error(message: str, options: VocabularyOptions) -> str:
     return f"SentencePiece could not train the vocabulary: {message.splitlines()[0]}"
 
 
-def _hash_fraction(document_id: str, seed: int) -> float:
+def hash_fraction(document_id: str, seed: int) -> float:
     """A number in [0, 1) that belongs to a document and a seed."""
     digest = hashlib.sha256(f"{seed}/{document_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

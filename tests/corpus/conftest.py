@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.corpus.homes import Home
+
 III_COLUMNS = [
     "ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY",
     "DESCRIPTION", "CGID", "ISERROR", "TEXT",
@@ -129,3 +131,27 @@ def physionet(tmp_path):
         )
         write(files / f"mednli/1.0.0/mli_{split}_v1.jsonl", line + "\n")
     return root
+
+
+@pytest.fixture
+def home(physionet, tmp_path):
+    """A data home for a corpus of the hand-written notes."""
+    return Home(tmp_path / "home", physionet)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """Manifests by options. The files are the same in every test, wherever they lie."""
+    return {}
+
+
+@pytest.fixture
+def undisturbed(physionet, tmp_path, made):
+    """Gives the manifest of a preparation that nothing happens to, with some options."""
+
+    def manifest(*more):
+        if more not in made:
+            made[more] = Home(tmp_path / "undisturbed", physionet).finished(*more)
+        return made[more]
+
+    return manifest

@@ -24,5 +24,5 @@ def test_prepare_from_physionet_files_to_data_sets(physionet, tmp_path):
     built = {Path(path).relative_to(tfds).parts[0] for path in summary["data_sets"]}
     assert built == {"clinical_notes", "mednli", "radqa", "clip"}
     leakage = json.loads((Path(summary["corpus"]) / "leakage.json").read_text())
-    assert leakage["benchmarks"]["radqa"]["test"]["grams"] > 10
-    assert leakage["benchmarks"]["radqa"]["test"]["grams_in_corpus"] == 0
+    assert leakage["benchmarks"]["radqa"]["test"]["13"]["grams"] > 10
+    assert leakage["benchmarks"]["radqa"]["test"]["13"]["in_corpus"] == 0

@@ -43,7 +43,8 @@ def test_every_format_gives_the_same_notes(tmp_path, file_format):
         (note["key"], str(note["pid"]), note["kind"] or "", note["note"]) for note in NOTES
     ]
     if file_format == "jsonl":
-        assert [dict(batch.unreadable) for batch in batches] == [{"not a JSON object": 1}] * 2
+        unreadable = [batch.unreadable.rows() for batch in batches]
+        assert unreadable == [[(readers.NOT_JSON, "line 5")], [(readers.NOT_JSON, "line 6")]]
 
 
 def test_a_directory_of_text_files(tmp_path):
@@ -90,7 +91,7 @@ def test_a_column_twice_is_refused(tmp_path):
         ("n.jsonl", b"not json\n", "not JSON lines"),
         ("n.parquet", b"PAR1 but no", "not a readable Parquet file"),
         ("n.docx", b"", "no known format"),
-        ("n.csv", "id,text".encode("utf-16"), "has no column 'text'"),
+        ("n.csv", "id,text".encode("utf-16"), "is UTF-16 text"),
     ],
 )
 def test_files_that_are_not_what_they_seem(tmp_path, name, content, message):
@@ -131,6 +132,8 @@ def test_a_missing_file_says_where_it_was_looked_for_and_how_to_get_it(tmp_path,
 def test_files_are_found_in_every_layout(tmp_path, layout):
     path = tmp_path / layout / "mimiciii/1.4/NOTEEVENTS.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("x\n")
+    path.write_text(
+        "ROW_ID,SUBJECT_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT\n"
+    )
     found = inputs.resolve(physionet=epath.Path(tmp_path), names=None, notes=None, columns=None)
     assert [source.label for source in found.sources] == ["mimiciii/1.4/NOTEEVENTS.csv"]

@@ -41,10 +41,10 @@ def test_case_digits_punctuation_and_tags_do_not_matter():
 
 def test_a_premise_of_many_persons_names_nobody():
     matches = pl.DataFrame(
-        {"premise": [0, 0, 0, 1, 1, 1, 1], "person_id": ["a", "b", "a", "b", "c", "d", "e"]}
+        {"premise": [0, 0, 0, 1, 1, 1, 1], "person": [10, 11, 10, 11, 12, 13, 14]}
     )
     persons, counts = persons_of_premises(matches, max_persons=3)
-    assert persons.to_list() == ["a", "b"]
+    assert persons.to_list() == [10, 11]
     assert counts == {
         "premises that name persons": 1,
         "premises too vague": 1,

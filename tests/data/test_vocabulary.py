@@ -1,6 +1,7 @@
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sentencepiece
@@ -30,6 +31,36 @@ def vocabulary(tiny_home):
 @given(text=texts)
 def test_decoding_gives_back_every_byte(vocabulary, text):
     assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_benchmark_of_the_round_trip_passes_and_can_fail(tiny_home, tmp_path):
+    """Every document of the corpus and what was made to break a vocabulary, as people run it."""
+    script = Path(__file__).parents[2] / "benchmarks" / "vocabulary_round_trip.py"
+    arguments = ["--data_dir", str(tiny_home), "--random_texts", "200"]
+
+    def run(*more):
+        command = [sys.executable, str(script), *arguments, *more]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    passed = run("--vocabulary", "clinical")
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "documents: 60 of 60 came back" in passed.stdout
+    assert "every byte came back" in passed.stdout
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c d e f g", "h i j k"] * 20),
+        model_prefix=str(tmp_path / "lossy"),
+        vocab_size=20,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    failed = run("--vocabulary", str(tmp_path / "lossy.model"))
+    assert failed.returncode == 1
+    assert "did not come back" in failed.stdout
 
 
 @settings(max_examples=60, deadline=None)

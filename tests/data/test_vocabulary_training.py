@@ -9,9 +9,11 @@ from clinical_t5x.data.vocabulary import ClinicalVocabulary
 from clinical_t5x.data.vocabulary_training import (
     VocabularyOptions,
     count_words,
+    is_trained,
     train_model,
     train_vocabulary,
 )
+from clinical_t5x.storage import read_json
 from tests.data import tiny
 
 
@@ -113,6 +115,66 @@ def test_lower_case_folds(corpus):
     file.write_bytes(proto)
     vocabulary = ClinicalVocabulary(file)
     assert vocabulary.decode(vocabulary.encode("FINDINGS: [Name]\n")) == "findings: [Name]\n"
+
+
+@pytest.fixture(scope="module")
+def like_t5(corpus):
+    """A vocabulary with T5's white space."""
+    counts, _ = count_words(documents.shards_of(corpus, "train"), t5_whitespace=True)
+    file = epath.Path(corpus).parent / "t5_whitespace.model"
+    file.write_bytes(train_model(counts, VocabularyOptions(size=400, t5_whitespace=True)))
+    return ClinicalVocabulary(file)
+
+
+def test_t5_whitespace_counts_every_word_after_a_blank(tmp_path):
+    tiny.write_corpus(epath.Path(tmp_path) / "c", ["a  b 12\ta\n a\n\n5mg "] * 10)
+    shards = documents.shards_of(epath.Path(tmp_path) / "c", "train")
+    counts, _ = count_words(shards, t5_whitespace=True)
+    assert counts == Counter({" a": 27, " b": 9, " ": 18, "1": 9, "2": 9, "5": 9, "mg": 9})
+
+
+def test_t5_whitespace_collapses_what_t5_collapses(like_t5):
+    text = " PLAN:\n\n - repeat\tthe  CT \u00a0 in 2 weeks\r\n"
+    assert like_t5.decode(like_t5.encode(text)) == "PLAN: - repeat the CT in 2 weeks"
+    assert like_t5.encode("chest pain") == like_t5.encode("\n chest\n\tpain  ")
+    pieces = {like_t5.tokenizer.id_to_piece(i) for i in range(like_t5.base_vocab_size)}
+    assert not {"\n", "\t", "\u2581\u2581"} & pieces
+    # A text begins with a blank, so that its first word is cut as any other.
+    assert like_t5.encode("chest pain")[:1] == like_t5.encode("pain chest")[-1:]
+    assert like_t5.encode("[Name]")[-1] == like_t5.encode("by [Name]")[-1]
+    assert like_t5.decode(like_t5.encode("\u2581\U0001f489\u00e9")) == "\U0001f489\u00e9"
+
+
+def test_t5_whitespace_keeps_blanks_beside_sentinels(like_t5):
+    first, second = like_t5.sentinel_ids()[:2]
+    ids = [*like_t5.encode("seen by"), first, *like_t5.encode("for chest pain"), second]
+    assert like_t5.decode(ids) == "seen by<extra_id_0> for chest pain<extra_id_1>"
+
+
+def test_seqio_reads_t5_whitespace_the_same(like_t5):
+    import seqio
+
+    theirs = seqio.SentencePieceVocabulary(like_t5.sentencepiece_model_file, extra_ids=100)
+    text = "Labs:\tNa 138\n\n[Name]  seen"
+    assert theirs.encode(text) == like_t5.encode(text)
+    assert like_t5.encode_tf(text).numpy().tolist() == like_t5.encode(text)
+    assert theirs.vocab_size == like_t5.vocab_size
+
+
+def test_whitespace_option_leaves_old_vocabularies_valid(corpus, tmp_path):
+    """A vocabulary without the option has the mark that it had before there was one."""
+    directory = epath.Path(tmp_path) / "v"
+    train_vocabulary(corpus, directory, VocabularyOptions(size=400))
+    made_from = read_json(directory / "_COMPLETE.json")["made_from"]
+    assert made_from == {
+        "corpus": "c0",
+        "options": {"size": 400, "max_words": 200_000_000, "lower_case": False, "seed": 0},
+        "format": 2,
+    }
+    t5_like = VocabularyOptions(size=400, t5_whitespace=True)
+    assert not is_trained(corpus, directory, t5_like)
+    assert train_vocabulary(corpus, directory, t5_like)["options"]["t5_whitespace"]
+    assert is_trained(corpus, directory, t5_like)
 
 
 def test_no_corpus(tmp_path):

@@ -13,19 +13,21 @@ def superseded_drafts(notes: pl.DataFrame) -> pl.Series:
     missing, or a STORETIME of the group is: then all stay.
 
     Args:
-        notes: columns row (unsigned), charttime, storetime, patient_id, category, author (strings,
-            "" for missing; times as YYYY-MM-DD HH:MM:SS).
+        notes: columns row (unsigned), charttime, patient, category, author (keys; 0 for a missing
+            time or author) and stored (a time that sorts; 0 for missing).
 
     Returns:
         The `row` values to drop.
     """
-    group = ["charttime", "patient_id", "category", "author"]
+    group = ["charttime", "patient", "category", "author"]
     return (
         notes.lazy()
-        .filter(pl.col("charttime") != "", pl.col("author") != "")
-        .sort("storetime", "row")
+        .select("row", "stored", *group)
+        .filter(pl.col("charttime") != 0, pl.col("author") != 0)
+        .filter(pl.len().over(group) > 1)
+        .sort("stored", "row")
         .with_columns(
-            complete=(pl.col("storetime") != "").all().over(group),
+            complete=(pl.col("stored") != 0).all().over(group),
             last=pl.col("row").last().over(group),
         )
         .filter(pl.col("complete"), pl.col("row") != pl.col("last"))

@@ -1,28 +1,37 @@
-"""Notes of one patient with the same text, case and white space aside."""
+"""Notes with the same text, case and white space aside."""
 
 from __future__ import annotations
 
 import polars as pl
 
 
-def repeated_texts(notes: pl.DataFrame) -> pl.Series:
-    """Rows whose text another note of the same patient repeats; the latest stays.
+def repeated_texts(notes: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Rows whose text a later note repeats; the latest stays, whoever's it is.
 
     Args:
-        notes: columns row (unsigned), patient_id, charttime, chartdate, storetime (strings; the
-            date stands in where the time is "") and text_hash (of the lower-cased text with white
-            space normalised).
+        notes: columns row (unsigned), patient, charted and stored (times that sort) and text_hash
+            (of the lower-cased text without white space).
 
     Returns:
-        The `row` values to drop.
+        The `row` values to drop: those that the same patient's later note repeats, and those that
+        only other patients' notes repeat.
     """
-    when = pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime")
-    return (
+    order = ["charted", "stored", "row"]
+    repeated = (
         notes.lazy()
-        .sort(when, "storetime", "row")
-        .with_columns(last=pl.col("row").last().over("patient_id", "text_hash"))
+        .select("row", "patient", "text_hash", *order[:2])
+        .filter(pl.len().over("text_hash") > 1)
+        .sort(order)
+        .with_columns(
+            last=pl.col("row").last().over("text_hash"),
+            last_of_patient=pl.col("row").last().over("text_hash", "patient"),
+        )
         .filter(pl.col("row") != pl.col("last"))
         .sort("row")
         .collect()
-        .get_column("row")
+    )
+    of_patient = pl.col("row") != pl.col("last_of_patient")
+    return (
+        repeated.filter(of_patient).get_column("row"),
+        repeated.filter(~of_patient).get_column("row"),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
+from tensorflow_datasets.core import dataset_builder
 
 from clinical_t5x.console import Progress
+from clinical_t5x.data.builders.tfrecords import example_writer, write_record
 from clinical_t5x.data.builders.versions import CLINICAL_NOTES
 from clinical_t5x.data.documents import count_documents, read_documents
 
@@ -18,10 +19,15 @@ TEXT_COLUMNS = (
     "text",
 )  # fmt: skip
 COLUMNS = (*TEXT_COLUMNS, "num_words")
+SPLITS = ("train", "validation")
 
 
-class ClinicalNotes(tfds.core.GeneratorBasedBuilder):
-    """Clean clinical documents, split into train and validation by person."""
+class ClinicalNotes(dataset_builder.FileReaderBuilder):
+    """Clean clinical documents, split into train and validation by person.
+
+    The corpus is shuffled when it is prepared: documents are written in the order they come, which
+    needs neither TFDS's shuffling nor TensorFlow.
+    """
 
     VERSION = tfds.core.Version(CLINICAL_NOTES)
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
@@ -35,20 +41,64 @@ class ClinicalNotes(tfds.core.GeneratorBasedBuilder):
             description="Clean clinical documents of one prepared corpus.",
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+    def _download_and_prepare(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> None:
         documents = epath.Path(dl_manager.manual_dir) / "documents"
-        return {
-            split: self._generate_examples(split, sorted(documents.glob(f"{split}-*.parquet")))
-            for split in ("train", "validation")
-        }
+        infos = []
+        for split in SPLITS:
+            template = tfds.core.ShardedFileTemplate(
+                data_dir=self.data_path,
+                dataset_name=self.name,
+                split=split,
+                filetype_suffix="tfrecord",
+            )
+            shards = sorted(documents.glob(f"{split}-*.parquet"))
+            lengths = _shard_lengths(shards, download_config.num_shards)
+            with Progress(f"{self.name} {split}", sum(lengths), unit="documents") as progress:
+                num_bytes = _write_split(shards, lengths, template, progress)
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split,
+                    shard_lengths=lengths,
+                    num_bytes=num_bytes,
+                    filename_template=template,
+                )
+            )
+        self.info.set_splits(tfds.core.SplitDict(infos))
 
-    def _generate_examples(
-        self, split: str, shards: list[epath.Path]
-    ) -> Iterator[tuple[str, dict]]:
-        total = sum(count_documents(shard) for shard in shards)
-        with Progress(f"{self.name} {split}", total, unit="documents") as progress:
-            for shard in shards:
-                for batch in read_documents(shard, COLUMNS):
-                    for document in batch.to_pylist():
-                        yield document["document_id"], document
-                    progress.advance(len(batch))
+
+def _shard_lengths(shards: Sequence[epath.Path], num_shards: int) -> list[int]:
+    """How many documents every shard of the data set has: as many as the others, or one more."""
+    total = sum(map(count_documents, shards))
+    return [(i + 1) * total // num_shards - i * total // num_shards for i in range(num_shards)]
+
+
+def _write_split(
+    shards: Sequence[epath.Path],
+    lengths: Sequence[int],
+    template: tfds.core.ShardedFileTemplate,
+    progress: Progress,
+) -> int:
+    """Write a split's files; returns the bytes of its examples."""
+    examples = _examples(shards)
+    num_bytes = 0
+    for index, length in enumerate(lengths):
+        path = template.sharded_filepath(shard_index=index, num_shards=len(lengths))
+        with epath.Path(path).open("wb") as file:
+            for _ in range(length):
+                example = next(examples)
+                write_record(file, example)
+                num_bytes += len(example)
+        progress.advance(length)
+    return num_bytes
+
+
+def _examples(shards: Sequence[epath.Path]) -> Iterator[bytes]:
+    serialise = example_writer({**dict.fromkeys(TEXT_COLUMNS, str), "num_words": int})
+    for shard in shards:
+        for batch in read_documents(shard, COLUMNS):
+            columns = [batch.column(name).to_pylist() for name in COLUMNS]
+            yield from map(serialise, zip(*columns, strict=True))

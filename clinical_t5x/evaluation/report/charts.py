@@ -1,59 +1,29 @@
-"""Charts as SVG text: scores with intervals, paired differences, loss curves.
-
-Colours are Okabe and Ito's, which colour-blind people can tell apart; marks and line styles differ
-too, so that the charts also read in black and white. Text stays text, in the page's typeface.
-"""
+"""Charts as SVG text: scores with intervals, paired differences, loss curves."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
 from clinical_t5x.evaluation.report.table import COLUMNS, Row, title_of
+from clinical_t5x.webpage import BLUE, GREEN, GREY, GRID, INK, PURPLE, SKY, VERMILION, Chart
 
 # By initialisation: colour, mark, line style.
 _STYLES = {
-    "majority": ("#767676", "D", ":"),
-    "scratch": ("#D55E00", "s", "--"),
-    "pretrained": ("#0072B2", "o", "-"),
+    "majority": (GREY, "D", ":"),
+    "scratch": (VERMILION, "s", "--"),
+    "pretrained": (BLUE, "o", "-"),
 }
-_OTHERS = (("#009E73", "^", "-."), ("#CC79A7", "v", "--"), ("#56B4E9", "P", ":"))
-_INK, _GRID = "#333333", "#dddddd"
-_WIDTH = 7.4  # inches; the page scales the picture
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.edgecolor": "#888888",
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-}
+_OTHERS = ((GREEN, "^", "-."), (PURPLE, "v", "--"), (SKY, "P", ":"))
 
 
 def score_chart(data: ReportData) -> str:
     """One line for each metric and system: the score with its interval, in per cent."""
     columns = [column for column in COLUMNS if any(column in row.cells for row in data.rows)]
     spacing = 1.0 / (len(data.rows) + 1.2)
-    with _Figure("score", height=0.5 + 0.26 * len(columns) * (len(data.rows) + 1)) as figure:
-        axes = figure.figure.subplots()
+    with Chart("score", height=0.5 + 0.26 * len(columns) * (len(data.rows) + 1)) as chart:
+        axes = chart.figure.subplots()
         for k, row in enumerate(data.rows):
             colour, mark, _ = _style(row, k)
             for position, column in enumerate(columns):
@@ -82,17 +52,17 @@ def score_chart(data: ReportData) -> str:
         axes.set_xlabel("per cent")
         axes.grid(axis="y", visible=False)
         for position in range(len(columns) - 1):
-            axes.axhline(position + 0.5, color=_GRID, linewidth=0.6)
-        figure.legend_above(axes, len(data.rows))
-        return figure.svg()
+            axes.axhline(position + 0.5, color=GRID, linewidth=0.6)
+        chart.legend_above(axes, len(data.rows))
+        return chart.svg()
 
 
 def difference_chart(data: ReportData) -> str:
     """Paired differences in percentage points with their intervals, and a line at 0."""
     lines = data.differences
     several = len({line.model for line in lines}) > 1
-    with _Figure("difference", height=0.75 + 0.3 * len(lines)) as figure:
-        axes = figure.figure.subplots()
+    with Chart("difference", height=0.75 + 0.3 * len(lines)) as chart:
+        axes = chart.figure.subplots()
         colour, mark, _ = _STYLES["pretrained"]
         for y, line in enumerate(lines):
             low, high = line.difference.interval.low, line.difference.interval.high
@@ -102,7 +72,7 @@ def difference_chart(data: ReportData) -> str:
             f"{line.column.task} {line.column.heading}" + (f", {line.model}" if several else "")
             for line in lines
         ]
-        axes.axvline(0, color=_INK, linewidth=0.9)
+        axes.axvline(0, color=INK, linewidth=0.9)
         axes.set_yticks(range(len(lines)), names)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         reach = max(abs(bound) for bound in axes.get_xlim())
@@ -111,13 +81,13 @@ def difference_chart(data: ReportData) -> str:
         axes.set_xlim(min(low, -0.25 * reach), max(high, 0.25 * reach))
         axes.set_xlabel(f"percentage points; right of 0: {lines[0].first.lower()} is better")
         axes.grid(axis="y", visible=False)
-        return figure.svg()
+        return chart.svg()
 
 
 def pretraining_chart(curve: Curve, number: int) -> str:
     """Training and held-out loss over steps, with the unigram entropy where it is known."""
-    with _Figure(f"pretrain{number}", height=2.7) as figure:
-        axes = figure.figure.subplots()
+    with Chart(f"pretrain{number}", height=2.7) as chart:
+        axes = chart.figure.subplots()
         metric = loss_metric(curve)
         train = curve.series("train", metric)
         _line(axes, train, "training", "#999999", "-", width=1.2)
@@ -128,7 +98,7 @@ def pretraining_chart(curve: Curve, number: int) -> str:
             _line(axes, held_out, "held out", colour, style, mark=mark)
             last += [value for _, value in held_out]
         if curve.unigram_entropy is not None:
-            axes.axhline(curve.unigram_entropy, color=_INK, linestyle=":", linewidth=1.1)
+            axes.axhline(curve.unigram_entropy, color=INK, linestyle=":", linewidth=1.1)
             axes.annotate(
                 f"unigram entropy of the held-out tokens {curve.unigram_entropy:.2f}",
                 (1, curve.unigram_entropy),
@@ -143,8 +113,8 @@ def pretraining_chart(curve: Curve, number: int) -> str:
         axes.set_xlim(left=0)
         axes.set_xlabel("step")
         axes.set_ylabel("nats per target token")
-        figure.legend_above(axes, 2)
-        return figure.svg()
+        chart.legend_above(axes, 2)
+        return chart.svg()
 
 
 def loss_metric(curve: Curve) -> str:
@@ -155,8 +125,8 @@ def loss_metric(curve: Curve) -> str:
 
 def finetuning_chart(curves_by_task: dict[str, Sequence[Curve]]) -> str:
     """A panel for each task: held-out loss over steps, a line for each run."""
-    with _Figure("finetune", height=2.9) as figure:
-        panels = figure.figure.subplots(1, len(curves_by_task), squeeze=False)[0]
+    with Chart("finetune", height=2.9) as chart:
+        panels = chart.figure.subplots(1, len(curves_by_task), squeeze=False)[0]
         for axes, (task, curves) in zip(panels, curves_by_task.items(), strict=True):
             axes.set_title(_task_title(task))
             named: set[str] = set()
@@ -171,8 +141,8 @@ def finetuning_chart(curves_by_task: dict[str, Sequence[Curve]]) -> str:
             axes.set_ylim(bottom=0)
             axes.set_xlabel("step")
         panels[0].set_ylabel("held-out loss\n(nats per target token)")
-        figure.legend_above(panels[0], 4)
-        return figure.svg()
+        chart.legend_above(panels[0], 4)
+        return chart.svg()
 
 
 def finetuning_curves(data: ReportData) -> dict[str, list[Curve]]:
@@ -228,45 +198,3 @@ def _row_label(row: Row) -> str:
 
 def _first_column(row: Row, columns: Sequence[Any]) -> int:
     return next(k for k, column in enumerate(columns) if column in row.cells)
-
-
-class _Figure:
-    """A figure under this page's settings, turned into SVG that can stand inside HTML."""
-
-    def __init__(self, name: str, *, height: float):
-        self._name, self._height = name, height
-
-    def __enter__(self) -> _Figure:
-        import matplotlib
-        from matplotlib.figure import Figure
-
-        # One name for ids that differ from chart to chart and not from run to run.
-        settings = {**_SETTINGS, "svg.hashsalt": self._name}
-        self._context = matplotlib.rc_context(settings)
-        self._context.__enter__()
-        self.figure = Figure(figsize=(_WIDTH, self._height), layout="constrained")
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._context.__exit__(None, None, None)
-
-    def legend_above(self, axes: Any, columns: int) -> None:
-        """Put the legend outside, above the axes."""
-        if axes.get_legend_handles_labels()[1]:
-            self.figure.legend(
-                *axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns
-            )
-
-    def svg(self) -> str:
-        """The <svg> element: ids made unique on the page, no size of its own, page typeface."""
-        buffer = io.StringIO()
-        self.figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-        text = buffer.getvalue()
-        text = text[text.index("<svg") :]
-        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-        text = re.sub(r'\bid="([^"]+)"', rf'id="{self._name}-\1"', text)
-        text = re.sub(r'(xlink:href="#|url\(#)', rf"\1{self._name}-", text)
-        text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-        text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-        text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
-        return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import clinical_t5x
+from clinical_t5x import webpage
 from clinical_t5x.evaluation.report import charts
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
-from clinical_t5x.evaluation.report.style import CSS
 from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
     counted,
@@ -21,14 +20,8 @@ from clinical_t5x.evaluation.report.text import (
 )
 from clinical_t5x.evaluation.results import Evaluation
 from clinical_t5x.evaluation.statistics import RESAMPLES
+from clinical_t5x.webpage import escape as _e
 
-_BANNERS = {
-    "all": "<strong>Synthetic data.</strong> Everything here was made by this project's generator"
-    " of a synthetic PhysioNet. It shows that the program works; it says nothing about how models"
-    " do on real clinical notes.",
-    "some": "<strong>Partly synthetic data.</strong> Some of what is shown here comes from this"
-    " project's generator of a synthetic PhysioNet; it says nothing about real clinical notes.",
-}
 _SYSTEMS = {
     "majority": "the answer that is most frequent in training (MedNLI), no answer (RadQA), no label"
     " (CLIP)",
@@ -50,29 +43,18 @@ def page(data: ReportData) -> str:
         _method(data),
         _footer(data),
     ]
-    body = "\n".join(section for section in sections if section)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>clinical_t5x: scores on the {_e(data.split)} split</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def _e(value: Any) -> str:
-    return html.escape(str(value))
+    return webpage.document(f"clinical_t5x: scores on the {data.split} split", sections)
 
 
 def _header(data: ReportData) -> str:
-    banner = _BANNERS.get(data.synthetic)
-    notice = f'<div class="banner" role="note">{banner}</div>' if banner else ""
     seeds = sorted({len(cell.by_seed) for row in data.rows for cell in row.cells.values()})
     trained = "one training seed" if seeds in ([], [1]) else f"up to {seeds[-1]} training seeds"
-    return (
-        "<header>\n<h1>Clinical T5: three benchmarks, scored</h1>\n"
-        f'<p class="lead">MedNLI, RadQA and CLIP on the {_e(data.split)} split, {trained}, with'
-        f" 95&nbsp;% intervals. {_e('; '.join(units_note(data)))}.</p>\n{notice}\n</header>"
+    lead = (
+        f"MedNLI, RadQA and CLIP on the {_e(data.split)} split, {trained}, with"
+        f" 95&nbsp;% intervals. {_e('; '.join(units_note(data)))}."
     )
+    banner = webpage.synthetic_banner(data.synthetic, "how models do on real clinical notes")
+    return webpage.header("Clinical T5: three benchmarks, scored", lead, banner)
 
 
 def _scores(data: ReportData) -> str:
@@ -95,8 +77,13 @@ def _scores(data: ReportData) -> str:
 {rows}
 </tbody>
 </table></div>
-{_figure(charts.score_chart(data), _score_words(data), "The same scores; bars are 95 % intervals.")}
+{_score_figure(data)}
 </section>"""
+
+
+def _score_figure(data: ReportData) -> str:
+    caption = "The same scores; bars are 95 % intervals."
+    return webpage.figure(charts.score_chart(data), _score_words(data), caption)
 
 
 def _score_row(row: Row) -> str:
@@ -127,13 +114,6 @@ def _score_words(data: ReportData) -> str:
         )
         parts.append(f"{row.title}: {numbers}")
     return "Dot chart of the scores in per cent. " + ". ".join(parts) + "."
-
-
-def _figure(svg: str, words: str, caption: str) -> str:
-    return (
-        f'<figure><div role="img" aria-label="{_e(words)}">{svg}</div>\n'
-        f"<figcaption>{_e(caption)}</figcaption></figure>"
-    )
 
 
 def _differences(data: ReportData) -> str:
@@ -171,7 +151,7 @@ def _differences(data: ReportData) -> str:
 {rows}
 </tbody>
 </table></div>
-{_figure(charts.difference_chart(data), words, "Differences with 95 % intervals.")}
+{webpage.figure(charts.difference_chart(data), words, "Differences with 95 % intervals.")}
 </section>"""
 
 
@@ -180,10 +160,7 @@ def _pretraining(data: ReportData) -> str:
     if not runs:
         return ""
     figures = "\n".join(_pretraining_figure(curve, k) for k, curve in enumerate(runs))
-    return (
-        '<section aria-labelledby="pretraining">\n<h2 id="pretraining">Pre-training</h2>\n'
-        f"{figures}\n</section>"
-    )
+    return webpage.section("pretraining", "Pre-training", figures)
 
 
 def _pretraining_figure(curve: Curve, number: int) -> str:
@@ -203,7 +180,9 @@ def _pretraining_figure(curve: Curve, number: int) -> str:
                 f" {curve.unigram_entropy:.3f}."
             )
     caption = " ".join(parts)
-    return _figure(charts.pretraining_chart(curve, number), "Line chart. " + caption, caption)
+    return webpage.figure(
+        charts.pretraining_chart(curve, number), "Line chart. " + caption, caption
+    )
 
 
 def _finetuning(data: ReportData) -> str:
@@ -219,11 +198,9 @@ def _finetuning(data: ReportData) -> str:
         ]
         parts.append(f"{task}: {', '.join(ends)}")
     caption = "Held-out loss while fine-tuning. Last values: " + "; ".join(parts) + "."
-    return (
-        '<section aria-labelledby="finetuning">\n<h2 id="finetuning">Fine-tuning</h2>\n'
-        f"{_figure(charts.finetuning_chart(by_task), 'Line charts. ' + caption, caption)}\n"
-        "</section>"
-    )
+    chart = charts.finetuning_chart(by_task)
+    shown = webpage.figure(chart, "Line charts. " + caption, caption)
+    return webpage.section("finetuning", "Fine-tuning", shown)
 
 
 def _corpus(data: ReportData) -> str:
@@ -235,21 +212,17 @@ def _corpus(data: ReportData) -> str:
         [_e(split), *(f"{counts.get(name, 0):,}" for name in names)]
         for split, counts in splits.items()
     ]
-    table = _table(["split", *names], rows, "Prepared corpus") if splits else ""
+    table = webpage.table(["split", *names], rows, "Prepared corpus") if splits else ""
     stages = [
-        [_e(stage), _e(name), _number(value)]
+        [_e(stage), _e(name), webpage.number(value)]
         for stage, counts in data.corpus.get("counts", {}).items()
         for name, value in _flat(counts)
     ]
     ways = ""
     if stages:
-        counted = _table(["stage", "what", "count"], stages, "Counts of every stage", left=2)
-        ways = f"<details><summary>What preparation kept and dropped</summary>{counted}</details>"
-    name = data.corpus.get("name", "")
-    return (
-        f'<section aria-labelledby="corpus">\n<h2 id="corpus">Corpus {_e(name)}</h2>\n'
-        f"{table}\n{ways}\n</section>"
-    )
+        counted = webpage.table(["stage", "what", "count"], stages, "Counts of every stage", left=2)
+        ways = webpage.details("What preparation kept and dropped", counted)
+    return webpage.section("corpus", f"Corpus {data.corpus.get('name', '')}", table, ways)
 
 
 def _flat(counts: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -259,32 +232,6 @@ def _flat(counts: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
         return
     for name, value in counts.items():
         yield from _flat(value, f"{prefix}.{name}" if prefix else str(name))
-
-
-def _number(value: Any) -> str:
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if is_count else _e(value)
-
-
-def _table(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, left: int = 1
-) -> str:
-    """A plain table; cells are HTML already, the first `left` columns are text."""
-    classes = ['class="text" ' if k < left else "" for k in range(len(headings))]
-    head = "".join(
-        f'<th {kind}scope="col">{_e(name)}</th>'
-        for kind, name in zip(classes, headings, strict=True)
-    )
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td {k}>{c}</td>" for k, c in zip(classes, row, strict=True)).replace(" >", ">")
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption>{_e(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def _details(data: ReportData) -> str:
@@ -297,10 +244,7 @@ def _details(data: ReportData) -> str:
         ),
     )
     blocks = "\n".join(_evaluation_details(evaluation) for evaluation in order)
-    return (
-        '<section aria-labelledby="details">\n<h2 id="details">Every metric</h2>\n'
-        f"{blocks}\n</section>"
-    )
+    return webpage.section("details", "Every metric", blocks)
 
 
 def _evaluation_details(evaluation: Evaluation) -> str:
@@ -328,8 +272,10 @@ def _evaluation_details(evaluation: Evaluation) -> str:
     if first.config_hash:
         facts.append(f"configuration {first.config_hash[:12]}")
     listed = "".join(f"<li>{_e(fact)}</li>" for fact in facts)
-    table = _table(["metric", "value", "95 % interval"], rows, "Fractions, unrounded to 4 digits")
-    return f"<details><summary>{_e(title)}</summary>{table}<ul>{listed}</ul></details>"
+    table = webpage.table(
+        ["metric", "value", "95 % interval"], rows, "Fractions, unrounded to 4 digits"
+    )
+    return webpage.details(title, f"{table}<ul>{listed}</ul>")
 
 
 def _method(data: ReportData) -> str:

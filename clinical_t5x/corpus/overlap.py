@@ -1,0 +1,133 @@
+"""N-grams of the benchmarks in the notes as they are read: what is boiler-plate, what gives away.
+
+While notes are staged, every n-gram that a benchmark has too is set aside with the note it stands
+in. Afterwards an n-gram that many patients have is boiler-plate, and a note with a rarer one of a
+test split holds a piece of the test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from clinical_t5x.corpus.words import HashSet, Words, distinct, words_of
+
+GRAM_WORDS = (8, 13)
+DECIDING_WORDS = 13
+BOILERPLATE_PATIENTS = 20
+DECIDING_SPLIT = "test"
+_PARTS = 8  # n-grams are counted a part at a time, to hold few of them
+
+Texts = Mapping[str, Mapping[str, list[str]]]  # benchmark -> split -> texts
+
+
+class BenchmarkGrams:
+    """The n-grams of some benchmarks.
+
+    Attributes:
+        tables: size -> the distinct n-grams of all splits.
+    """
+
+    def __init__(self, benchmarks: Texts):
+        self._of_split: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
+        every: dict[int, list[np.ndarray]] = {size: [] for size in GRAM_WORDS}
+        for benchmark, splits in benchmarks.items():
+            for split, texts in splits.items():
+                words = words_of(pl.Series("text", texts, dtype=pl.String))
+                for size in GRAM_WORDS:
+                    hashes, _, of_text = words.grams(size)
+                    self._of_split[benchmark, split, size] = hashes, of_text
+                    every[size].append(distinct(hashes))
+        self.tables = {
+            size: HashSet(np.concatenate([np.zeros(0, np.uint64), *parts]))
+            for size, parts in every.items()
+        }
+
+    def grams(self, benchmark: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices into `tables[size].hashes` of a split's n-grams, and the text of each."""
+        hashes, texts = self._of_split[benchmark, split, size]
+        return np.searchsorted(self.tables[size].hashes, hashes), texts
+
+    def of_split(self, split: str, size: int) -> np.ndarray:
+        """Distinct indices of the n-grams that any benchmark has in a split."""
+        found = [
+            self.grams(*key[:2], size)[0] for key in self._of_split if key[1:] == (split, size)
+        ]
+        return distinct(np.concatenate([np.zeros(0, np.int64), *found]))
+
+    def find(self, words: Words, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The benchmarks' n-grams that stand in texts.
+
+        Returns:
+            grams: indices into `tables[size].hashes`; texts: the text of each.
+        """
+        places, grams = self.tables[size].find(words.all_runs(size))
+        chosen, texts = words.inside(places, size)
+        return grams[chosen], texts
+
+
+@dataclasses.dataclass(frozen=True)
+class RawCounts:
+    """How many patients of the raw data have an n-gram.
+
+    Attributes:
+        patients: size -> counts, one for every n-gram of `BenchmarkGrams.tables[size]`.
+    """
+
+    patients: dict[int, np.ndarray]
+
+    def boilerplate(self, size: int) -> np.ndarray:
+        """Which n-grams at least `BOILERPLATE_PATIENTS` patients have."""
+        return self.patients[size] >= BOILERPLATE_PATIENTS
+
+
+def hits_of(notes: pl.DataFrame, words: Words, benchmarks: BenchmarkGrams) -> pl.DataFrame:
+    """The benchmarks' n-grams in some notes: columns size, gram, patient and row (unique).
+
+    Rows are named for n-grams of `DECIDING_WORDS` words only; for others row is 0, since it matters
+    which patients have them, not where.
+    """
+    found = []
+    for size in GRAM_WORDS:
+        grams, texts = benchmarks.find(words, size)
+        hits = notes.select("patient", "row")[texts].with_columns(
+            gram=pl.Series(grams.astype(np.uint32)), size=pl.lit(size, pl.UInt8)
+        )
+        if size != DECIDING_WORDS:
+            hits = hits.with_columns(row=pl.lit(0, pl.UInt64))
+        found.append(hits.select("size", "gram", "patient", "row").unique())
+    return pl.concat(found)
+
+
+def count_patients(directory: Path, benchmarks: BenchmarkGrams) -> RawCounts:
+    """Count the patients of every n-gram from the staged pieces of `hits_of`."""
+    hits = pl.scan_parquet(directory / "*.parquet")
+    counts = {}
+    for size, table in benchmarks.tables.items():
+        counts[size] = np.zeros(len(table), np.uint32)
+        for part in range(_PARTS):
+            here = (pl.col("size") == size) & (pl.col("gram") % _PARTS == part)
+            of_part = hits.filter(here).select("gram", "patient").unique().group_by("gram").len()
+            of_part = of_part.collect(engine="streaming")
+            counts[size][of_part.get_column("gram").to_numpy()] = of_part.get_column("len")
+    return RawCounts(counts)
+
+
+def rows_with_test_text(directory: Path, benchmarks: BenchmarkGrams, raw: RawCounts) -> pl.Series:
+    """Rows of the notes that hold a test split's n-gram (13 words) beyond boiler-plate."""
+    of_test = benchmarks.of_split(DECIDING_SPLIT, DECIDING_WORDS)
+    telling = of_test[~raw.boilerplate(DECIDING_WORDS)[of_test]]
+    wanted = pl.Series("gram", telling.astype(np.uint32))
+    hits = pl.scan_parquet(directory / "*.parquet")
+    return (
+        hits.filter(pl.col("size") == DECIDING_WORDS, pl.col("gram").is_in(wanted.implode()))
+        .select("row")
+        .unique()
+        .sort("row")
+        .collect(engine="streaming")
+        .get_column("row")
+    )

@@ -1,0 +1,1 @@
+"""Vocabularies side by side on held-out documents: numbers, a terminal table, a page."""
