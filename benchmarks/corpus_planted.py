@@ -9,9 +9,7 @@ The first form makes a synthetic PhysioNet and prepares it in DIR; the second ta
 - drafts: earlier saves of a note, against synthetic_truth/drafts.csv.gz.
 - persons: patients of MIMIC-III who are in MIMIC-IV too, against persons.csv.gz.
 - premises: the patients whose notes MedNLI's premises were taken from, against premises.csv.gz.
-- copies: documents copied with 1 to 40 % of their words changed, or with blocks moved, for the same
-  patient and for another, prepared as another hospital's notes; recall by the exact Jaccard
-  similarity of their five-word shingles, and precision.
+- copies: documents copied with few or many edits (see corpus_near_copies.py).
 - ngrams: n-grams of the benchmarks' test splits in the documents, counted anew by plain Python,
   apart from those that at least 20 patients of the raw notes have: there must be none.
 
@@ -26,29 +24,26 @@ import contextlib
 import csv
 import gzip
 import json
-import random
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import corpus_near_copies
 import polars as pl
+from corpus_near_copies import share, show
 from etils import epath
 
-from clinical_t5x.corpus import benchmark_ids, inputs, pipeline, premises
+from clinical_t5x.corpus import benchmark_ids, deid_tags, inputs, pipeline, premises
 from clinical_t5x.corpus.identity import GRAM_WORDS, MIN_SHARED, sketches
 from clinical_t5x.corpus.overlap import BOILERPLATE_PATIENTS, DECIDING_WORDS
 from clinical_t5x.corpus.selection import DRAFT, PERSON_OF
-from clinical_t5x.corpus.words import LETTERS, words_of
+from clinical_t5x.corpus.words import words_of
 
 PARTS = ("drafts", "persons", "premises", "copies", "ngrams")
 KEPT = "kept"
-RATES = (0.01, 0.02, 0.05, 0.10, 0.20, 0.40)
-EDITS = ("replace", "insert", "delete")
-BANDS = (1.0, 0.95, 0.90, 0.85, 0.80, 0.75, 0.70, 0.60, 0.0)
-COPIES_OF_A_KIND = 60
 
 csv.field_size_limit(1 << 30)
 
@@ -70,7 +65,7 @@ def main() -> None:
             "drafts": report_drafts,
             "persons": report_persons,
             "premises": report_premises,
-            "copies": report_copies,
+            "copies": lambda world: corpus_near_copies.report(world.corpus, world.temporary),
             "ngrams": report_ngrams,
         }
         for part in options.only or PARTS:
@@ -82,20 +77,6 @@ def made_physionet(work: Path, patients: int) -> Path:
     arguments = ["--out", str(work), "--patients", str(patients), "--seed", "11"]
     subprocess.run([sys.executable, "-m", "clinical_t5x.synthetic", *arguments], check=True)
     return work
-
-
-def show(header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a Markdown table."""
-    header = list(header)
-    print("| " + " | ".join(header) + " |")
-    print("|" + "|".join("---" if not place else "---:" for place in range(len(header))) + "|")
-    for row in rows:
-        cells = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row]
-        print("| " + " | ".join(cells) + " |", flush=True)
-
-
-def share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.2f} %" if whole else "-"
 
 
 class World:
@@ -111,7 +92,9 @@ class World:
         self.corpus = prepared(physionet, data_dir / "corpus" / "clinical")
         documents = pl.scan_parquet(self.corpus / "documents" / "*.parquet")
         self.fates = dict.fromkeys(documents.select("document_id").collect().to_series(), KEPT)
-        dropped = pl.read_parquet(self.corpus / "dropped.parquet", columns=["document_id", "reason"])
+        dropped = pl.read_parquet(
+            self.corpus / "dropped.parquet", columns=["document_id", "reason"]
+        )
         for document_id, reason in dropped.iter_rows():
             self.fates.setdefault(document_id, reason)
         self.subjects = {row["ROW_ID"]: row["SUBJECT_ID"] for row in self.three()}
@@ -129,9 +112,7 @@ class World:
             yield from self._rows(f"mimic-iv-note/2.2/note/{kind}.csv.gz")
 
     def _rows(self, path: str) -> Iterator[dict[str, str]]:
-        with gzip.open(
-            self.physionet / "physionet.org" / "files" / path, "rt", newline=""
-        ) as file:
+        with gzip.open(self.physionet / "physionet.org" / "files" / path, "rt", newline="") as file:
             yield from csv.DictReader(file)
 
     def with_everybody(self) -> Path:
@@ -147,9 +128,7 @@ class World:
 
 def prepared(physionet: Path, directory: Path, **how) -> Path:
     """The corpus in a directory, made when it is not there."""
-    files = inputs.resolve(
-        physionet=epath.Path(physionet), names=None, notes=None, columns=None
-    )
+    files = inputs.resolve(physionet=epath.Path(physionet), names=None, notes=None, columns=None)
     options = pipeline.CorpusOptions(**how)
     if not pipeline.is_prepared(epath.Path(directory), files, options):
         pipeline.prepare_corpus(files, options, epath.Path(directory), on_stage=quiet)
@@ -173,18 +152,29 @@ def report_drafts(world: World) -> None:
         [("notes", len(final_of), len(found), len(hits), share(len(hits), len(final_of)),
           share(len(hits), len(found)))],
     )  # fmt: skip
+    errors = {row["ROW_ID"] for row in world.three() if row["ISERROR"] == "1"}
     missed = collections.Counter(
-        world.fates[f"mimic-iii/{row}"] for row in final_of.keys() - found
+        "the finished note is marked as an error, so that its last draft is the note"
+        if final_of[row] in errors
+        else world.fates[f"mimic-iii/{row}"]
+        for row in final_of.keys() - found
     )
-    notes = {row["ROW_ID"]: row for row in world.three() if row["ROW_ID"] in found - hits}
-    groups = collections.Counter(
-        "dropped, of another note of that author, category and minute"
-        if note["CHARTTIME"] and note["CGID"]
-        else "dropped without time or author"
-        for note in notes.values()
+    for why, count in missed.items():
+        print(f"- {count:,} planted, not dropped: {why}")
+    groups = collections.defaultdict(set)
+    for row in world.three():
+        saves = final_of.get(row["ROW_ID"], row["ROW_ID"])
+        groups[draft_group(row)].add(saves)
+    others = [row for row in world.three() if row["ROW_ID"] in found - hits]
+    coincident = sum(len(groups[draft_group(row)]) > 1 for row in others)
+    print(
+        f"- {len(others):,} dropped, not planted; {coincident:,} of them are one of two notes that "
+        "one author wrote of one patient in one minute in one category"
     )
-    for what, count in (missed + groups).items():
-        print(f"- {count:,} {'planted, ' if what in missed else ''}{what}")
+
+
+def draft_group(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("CHARTTIME", "SUBJECT_ID", "CATEGORY", "CGID"))
 
 
 # --- persons -------------------------------------------------------------------------------------
@@ -289,9 +279,71 @@ def premises_in_their_notes(world: World, truth: list[dict[str, str]]) -> dict[s
             texts[record["pairID"].rpartition("-")[0]] = record["sentence1"]
             texts[record["pairID"]] = record["sentence1"]
     wanted = {row["row_id"] for row in truth}
-    notes = {row["ROW_ID"]: row["TEXT"] for row in world.three() if row["ROW_ID"] in wanted}
+    notes = {
+        row["ROW_ID"]: deid_tags.replace_tags(row["TEXT"])[0]
+        for row in world.three()
+        if row["ROW_ID"] in wanted
+    }
     found = {}
     for row in truth:
         index = premises.PremiseIndex([texts[row["pair_id"]]])
         found[row["pair_id"]] = len(index.find(words_of(pl.Series([notes[row["row_id"]]])))[0]) > 0
     return found
+
+
+# --- n-grams -------------------------------------------------------------------------------------
+
+
+def report_ngrams(world: World) -> None:
+    of_test = {}
+    for benchmark in benchmark_ids.BENCHMARKS:
+        texts = benchmark_ids.texts(epath.Path(world.physionet), benchmark)["test"]
+        of_test[benchmark] = {gram for text in texts for gram in grams(text)}
+    every = set().union(*of_test.values())
+    patients = collections.defaultdict(set)
+    for row in world.three():
+        if row["ISERROR"] != "1":
+            text = deid_tags.replace_tags(row["TEXT"])[0]
+            for gram in every & grams(text):
+                patients[gram].add(row["SUBJECT_ID"])
+    for row in world.four():
+        for gram in every & grams(row["text"].replace("_", " ")):
+            patients[gram].add("IV " + row["subject_id"])
+    usual = {gram for gram, owners in patients.items() if len(owners) >= BOILERPLATE_PATIENTS}
+    there = set()
+    for path in sorted((world.corpus / "documents").glob("*.parquet")):
+        for text in pl.read_parquet(path, columns=["text"]).get_column("text"):
+            there |= every & grams(text)
+    measured = json.loads((world.corpus / "leakage.json").read_text())["benchmarks"]
+    rows = []
+    for benchmark, wanted in of_test.items():
+        told = measured[benchmark]["test"][str(DECIDING_WORDS)]
+        in_corpus = wanted & there
+        rows.append(
+            (benchmark, len(wanted), len(wanted & patients.keys()), len(in_corpus),
+             len(in_corpus & usual), len(in_corpus - usual), told["shared_beyond"])
+        )  # fmt: skip
+        for key, value in (("grams", rows[-1][1]), ("in_raw", rows[-1][2]),
+                           ("in_corpus", rows[-1][3])):  # fmt: skip
+            if told[key] != value:
+                print(
+                    f"- {benchmark}: leakage.json says {key} {told[key]:,}, plain Python {value:,}"
+                )
+    show(
+        ("test split", f"{DECIDING_WORDS}-grams", "in raw notes", "in documents", "boiler-plate",
+         "left beyond", "leakage.json says"),
+        rows,
+    )  # fmt: skip
+
+
+_TAGS = "|".join(re.escape(tag) for tag in deid_tags.TAGS)
+_MARK = re.compile(rf"(?i){deid_tags.TAG_PATTERN}|{_TAGS}")
+
+
+def grams(text: str) -> set[str]:
+    words = re.findall("[a-z]+", _MARK.sub(" ", text).lower())
+    return {" ".join(words[i : i + DECIDING_WORDS]) for i in range(len(words) - DECIDING_WORDS + 1)}
+
+
+if __name__ == "__main__":
+    main()

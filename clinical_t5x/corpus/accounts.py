@@ -56,7 +56,13 @@ def counts_of(staged: StagedCounts, selection: Selection) -> dict[str, dict]:
     deid: dict[str, dict[str, int]] = {}
     for (kind, tag), count in sorted(marks.items()):
         deid.setdefault(tag, {})[kind] = count
-    return {"rows": rows, "notes": fates, "deid": deid, "repaired_bytes": repaired}
+    return {
+        "rows": rows,
+        "text_bytes": {label: counts.text_bytes for label, counts in staged.items()},
+        "notes": fates,
+        "deid": deid,
+        "repaired_bytes": repaired,
+    }
 
 
 def stages_of(staged: StagedCounts, selection: Selection) -> list[dict]:
@@ -108,12 +114,11 @@ def write_dropped(selection: Selection, scratch: Path, path: epath.Path) -> None
     schema = empty.to_arrow().schema
     with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for piece in sorted((scratch / "dropped").glob("*.parquet")):
-            unusable = pl.read_parquet(piece).select(
+            unusable = pl.read_parquet(piece, glob=False).select(
                 document_id, "reason", num_words=pl.lit(0, pl.Int64)
             )
-            notes = pl.read_parquet(
-                scratch / "notes" / piece.name, columns=["source", "note_id", "row", "num_words"]
-            )
+            columns = ["source", "note_id", "row", "num_words"]
+            notes = pl.read_parquet(scratch / "notes" / piece.name, columns=columns, glob=False)
             notes = notes.with_columns(reason=selection.fate_of(notes.get_column("row")))
             out = notes.filter(pl.col("reason") != KEPT).select(
                 document_id, "reason", pl.col("num_words").cast(pl.Int64)

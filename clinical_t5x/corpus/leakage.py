@@ -43,13 +43,13 @@ def measure(
         raw: how many patients of the raw data have each.
 
     Returns:
-        The content of leakage.json: for every benchmark, split and size of n-gram the texts, grams
-        (distinct), in_raw and in_corpus (those found in the raw data and in the corpus),
-        boilerplate (of in_corpus, those that at least `BOILERPLATE_PATIENTS` patients of the raw
-        data have), shared_beyond (the others of in_corpus) and texts_touched (texts with one of
-        those).
+        The content of leakage.json: how many documents were read, and for every benchmark, split
+        and size of n-gram the texts, grams (distinct), in_raw and in_corpus (those found in the raw
+        data and in the corpus), boilerplate (of in_corpus, those that at least
+        `BOILERPLATE_PATIENTS` patients of the raw data have), shared_beyond (the others of
+        in_corpus) and texts_touched (texts with one of those).
     """
-    seen = _grams_in(documents, benchmarks)
+    seen, num_documents = _grams_in(documents, benchmarks)
     found: dict[str, dict] = {}
     for benchmark, splits in texts.items():
         for split, members in splits.items():
@@ -67,6 +67,7 @@ def measure(
         "boilerplate_patients": BOILERPLATE_PATIENTS,
         "limit": {"gram_words": DECIDING_WORDS, "split": DECIDING_SPLIT, "grams": 0},
         "within_limit": left == 0,
+        "documents": num_documents,
         "benchmarks": found,
     }
 
@@ -108,19 +109,29 @@ def _overlap(
     }
 
 
-def _grams_in(documents: epath.Path, benchmarks: BenchmarkGrams) -> dict[int, np.ndarray]:
-    """For every size, which of the benchmarks' n-grams stand in the documents (booleans)."""
+def _grams_in(
+    documents: epath.Path, benchmarks: BenchmarkGrams
+) -> tuple[dict[int, np.ndarray], int]:
+    """For every size, which of the benchmarks' n-grams stand in the documents; how many these are.
+
+    Returns:
+        Booleans by size, and the number of documents.
+    """
     seen = {size: np.zeros(len(table), bool) for size, table in benchmarks.tables.items()}
-    paths = sorted(documents.glob("*.parquet"))
+    num_documents = 0
+    paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
     look = functools.partial(_grams_in_file, benchmarks=benchmarks)
     with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        for found in pool.map(look, paths):
+        for found, count in pool.map(look, paths):
+            num_documents += count
             for size, grams in found.items():
                 seen[size][grams] = True
-    return seen
+    return seen, num_documents
 
 
-def _grams_in_file(path: epath.Path, benchmarks: BenchmarkGrams) -> dict[int, np.ndarray]:
+def _grams_in_file(
+    path: epath.Path, benchmarks: BenchmarkGrams
+) -> tuple[dict[int, np.ndarray], int]:
     with path.open("rb") as file:
         texts = pl.read_parquet(file, columns=["text"]).get_column("text")
     found: dict[int, list[np.ndarray]] = {size: [] for size in GRAM_WORDS}
@@ -131,4 +142,5 @@ def _grams_in_file(path: epath.Path, benchmarks: BenchmarkGrams) -> dict[int, np
         for size in GRAM_WORDS:
             found[size].append(distinct(benchmarks.find(words, size)[0]))
     empty = np.zeros(0, np.int64)
-    return {size: distinct(np.concatenate([empty, *parts])) for size, parts in found.items()}
+    grams = {size: distinct(np.concatenate([empty, *parts])) for size, parts in found.items()}
+    return grams, len(texts)

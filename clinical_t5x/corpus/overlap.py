@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from clinical_t5x.corpus.staged import scan_pieces
 from clinical_t5x.corpus.words import HashSet, Words, distinct, words_of
 
 GRAM_WORDS = (8, 13)
@@ -105,7 +106,7 @@ def hits_of(notes: pl.DataFrame, words: Words, benchmarks: BenchmarkGrams) -> pl
 
 def count_patients(directory: Path, benchmarks: BenchmarkGrams) -> RawCounts:
     """Count the patients of every n-gram from the staged pieces of `hits_of`."""
-    hits = pl.scan_parquet(directory / "*.parquet")
+    hits = scan_pieces(directory)
     counts = {}
     for size, table in benchmarks.tables.items():
         counts[size] = np.zeros(len(table), np.uint32)
@@ -122,7 +123,7 @@ def rows_with_test_text(directory: Path, benchmarks: BenchmarkGrams, raw: RawCou
     of_test = benchmarks.of_split(DECIDING_SPLIT, DECIDING_WORDS)
     telling = of_test[~raw.boilerplate(DECIDING_WORDS)[of_test]]
     wanted = pl.Series("gram", telling.astype(np.uint32))
-    hits = pl.scan_parquet(directory / "*.parquet")
+    hits = scan_pieces(directory)
     return (
         hits.filter(pl.col("size") == DECIDING_WORDS, pl.col("gram").is_in(wanted.implode()))
         .select("row")

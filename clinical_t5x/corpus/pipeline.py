@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from clinical_t5x.console import UserError
 from clinical_t5x.corpus import (
     accounts,
     benchmark_ids,
+    deid_tags,
     digest,
     leakage,
     overlap,
@@ -101,12 +103,21 @@ class CorpusOptions:
             )
         if self.overlap not in OVERLAP:
             raise UserError(f"--overlap is {self.overlap!r}; give one of {', '.join(OVERLAP)}")
-        if not self.name or self.name.startswith(".") or "/" in self.name:
+        if not self.name or self.name.startswith(".") or set(self.name) & set("/*?["):
             raise UserError(f"--name is {self.name!r}; give a plain directory name")
 
 
 def corpus_directory(data_home: epath.Path, name: str) -> epath.Path:
-    """Where a corpus lies in the data home."""
+    """Where a corpus lies in the data home.
+
+    Raises:
+        UserError: the data home's name is a pattern for libraries, which would find nothing in it.
+    """
+    if set(os.fspath(data_home)) & set("*?["):
+        raise UserError(
+            f"the data home is {data_home}; choose one without *, ? and [ in its name (--data_dir "
+            "or $CLINICAL_T5X_DATA)"
+        )
     return data_home / "corpus" / name
 
 
@@ -195,7 +206,7 @@ def _build(
 ) -> dict:
     """Fill `directory` (which exists and is empty) with a corpus; returns its manifest."""
     num_shards = number_of_shards(inputs)
-    benchmarks = Benchmarks(inputs)
+    benchmarks = Benchmarks(inputs, options.deid)
     documents = directory / "documents"
     documents.mkdir()
     if takeover is None:
@@ -226,6 +237,8 @@ def _build(
             raise AssertionError(f"{missing} notes were kept and not written")
     with on_stage("Measuring overlap with the benchmarks", None, "notes"):
         measured = leakage.measure(documents, benchmarks.texts, benchmarks.grams, raw)
+        if measured["documents"] != kept.height:
+            raise AssertionError(f"only {measured['documents']} documents were measured")
     storage.write_json_atomically(directory / "leakage.json", measured)
     if options.overlap_rule != "allow":
         leakage.refuse_beyond_limit(measured)
@@ -253,16 +266,27 @@ def _build(
 class Benchmarks:
     """The texts of the benchmarks that are there, their n-grams, and MedNLI's premises."""
 
-    def __init__(self, inputs: CorpusInputs):
+    def __init__(self, inputs: CorpusInputs, deid: str):
         self.texts = {
-            benchmark: benchmark_ids.texts(inputs.physionet, benchmark)
+            benchmark: {
+                split: _as_in_notes(texts, deid)
+                for split, texts in benchmark_ids.texts(inputs.physionet, benchmark).items()
+            }
             for benchmark in benchmark_ids.BENCHMARKS
             if inputs.has_benchmark(benchmark)
         }
         self.grams = overlap.BenchmarkGrams(self.texts)
         self.premises: PremiseIndex | None = None
         if inputs.has_benchmark(benchmark_ids.MEDNLI):
-            self.premises = PremiseIndex(benchmark_ids.mednli_premises(inputs.physionet))
+            found = benchmark_ids.mednli_premises(inputs.physionet)
+            self.premises = PremiseIndex(_as_in_notes(found, deid))
+
+
+def _as_in_notes(texts: list[str], deid: str) -> list[str]:
+    """Texts with their marks as notes have them: a month's name in one stays and is a word."""
+    if deid != "tags":
+        return texts
+    return deid_tags.replace_in_column(pl.Series(texts, dtype=pl.String))[0].to_list()
 
 
 def number_of_shards(inputs: CorpusInputs) -> int:
@@ -354,7 +378,7 @@ def _digest_of_kept(selection: Selection, scratch: Path) -> digest.SetDigest:
     total = digest.SetDigest()
     for name, place in staging.pieces_of(selection.notes.get_column("row").to_numpy()):
         piece = scratch / "notes" / f"{name}.parquet"
-        hashes = pl.read_parquet(piece, columns=list(digest.HASH_COLUMNS))
+        hashes = pl.read_parquet(piece, columns=list(digest.HASH_COLUMNS), glob=False)
         total += digest.digest_of(hashes.filter(pl.Series(selection.fates[place] == 0)))
     return total
 
@@ -407,7 +431,7 @@ def _documents(selection: Selection, options: CorpusOptions, scratch: Path) -> p
 
 def _patient_ids(scratch: Path) -> pl.DataFrame:
     """Columns patient (key) and patient_id, one row for every patient of the staged notes."""
-    notes = pl.scan_parquet(scratch / "patients" / "*.parquet")
+    notes = staged.scan_pieces(scratch / "patients")
     return notes.unique("patient").collect(engine="streaming")
 
 

@@ -12,11 +12,12 @@ from clinical_t5x.corpus.inputs import CorpusInputs
 from clinical_t5x.corpus.keys import key_of
 from clinical_t5x.corpus.selection import PERSON_OF, Selection
 from clinical_t5x.corpus.sources import NoteSource, find_columns
+from clinical_t5x.corpus.staged import scan_pieces
 
 
 def links_of(scratch: Path) -> pl.DataFrame:
     """The pairs of patients who are one person, from the staged sketches (see `identity`)."""
-    return identity.link_persons(pl.scan_parquet(scratch / "sketches" / "*.parquet"))
+    return identity.link_persons(scan_pieces(scratch / "sketches"))
 
 
 def with_persons(notes: pl.DataFrame, links: pl.DataFrame | None) -> pl.DataFrame:
@@ -92,7 +93,7 @@ def drop_benchmark_persons(
                 report[benchmark] |= selection.drop_persons(persons, PERSON_OF + benchmark)
     report[benchmark_ids.MEDNLI] = {"present": inputs.has_benchmark(benchmark_ids.MEDNLI)}
     if report[benchmark_ids.MEDNLI]["present"]:
-        matches = pl.read_parquet(scratch / "premises" / "*.parquet").unique()
+        matches = scan_pieces(scratch / "premises").unique().collect()
         matches = with_persons(matches, links).select("premise", "person")
         persons, found = premises.persons_of_premises(matches)
         report[benchmark_ids.MEDNLI] |= found
@@ -124,7 +125,7 @@ def drop_listed_persons(
 
 def _patients_of_iii_notes(selection: Selection, scratch: Path) -> pl.DataFrame:
     """Columns note and patient (keys) of all MIMIC-III rows, those that are no notes included."""
-    dropped = pl.read_parquet(scratch / "dropped" / "*.parquet")
+    dropped = scan_pieces(scratch / "dropped").collect()
     dropped = dropped.select(
         "source", note=key_of(pl.col("note_id")), patient=key_of(pl.col("patient_id"))
     )

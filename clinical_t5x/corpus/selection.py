@@ -44,7 +44,7 @@ COLUMNS = (
 def read_metadata(directory: Path) -> pl.DataFrame:
     """The metadata of all staged notes, in order of their rows: `COLUMNS` and no other string."""
     parts = [
-        pl.read_parquet(path, columns=list(COLUMNS)).with_columns(
+        pl.read_parquet(path, columns=list(COLUMNS), glob=False).with_columns(
             pl.col("source", "category").cast(pl.Categorical)
         )
         for path in sorted(directory.glob("*.parquet"))

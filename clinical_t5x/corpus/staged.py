@@ -59,6 +59,11 @@ def staging_directory(corpus: epath.Path, made_from: dict[str, Any]) -> Iterator
         _remove(directory)
 
 
+def scan_pieces(directory: Path) -> pl.LazyFrame:
+    """The tables of all batches in a staged subdirectory (whose path may hold `*`, `?` or `[`)."""
+    return pl.scan_parquet(sorted(directory.glob("*.parquet")), glob=False)
+
+
 @contextlib.contextmanager
 def system_errors() -> Iterator[None]:
     """Raise what polars reports of the system (a full disk, say) as the OSError that it is."""

@@ -85,28 +85,31 @@ class Counts:
         rows: "usable" or the reason of not being so -> rows.
         deid_kinds: (kind, tag) of de-identification marks -> how many.
         repaired_bytes: bytes that were not UTF-8 and were read as Windows-1252.
+        text_bytes: UTF-8 bytes of the usable rows' clean texts.
     """
 
     rows: Counter[str] = dataclasses.field(default_factory=collections.Counter)
     deid_kinds: Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     repaired_bytes: int = 0
+    text_bytes: int = 0
 
     def add(self, other: Counts) -> None:
         """Count another batch's rows too."""
         self.rows.update(other.rows)
         self.deid_kinds.update(other.deid_kinds)
         self.repaired_bytes += other.repaired_bytes
+        self.text_bytes += other.text_bytes
 
     def to_json(self) -> dict:
         """These counts as JSON has them."""
         kinds = [[*kind, count] for kind, count in sorted(self.deid_kinds.items())]
-        return {"rows": self.rows, "deid_kinds": kinds, "repaired_bytes": self.repaired_bytes}
+        return {**vars(self), "deid_kinds": kinds}
 
     @classmethod
     def from_json(cls, content: dict) -> Counts:
         """The counts that `to_json` wrote."""
         kinds = {(kind, tag): count for kind, tag, count in content["deid_kinds"]}
-        return cls(Counter(content["rows"]), Counter(kinds), content["repaired_bytes"])
+        return cls(**content | {"rows": Counter(content["rows"]), "deid_kinds": Counter(kinds)})
 
 
 def engine() -> dict:
@@ -217,6 +220,7 @@ def stage_batch(
     usable = _with_metadata(usable, options.num_shards)
     _write_matches(usable, directory, piece, options)
     texts = _texts(usable)
+    counts.text_bytes = int(texts.get_column("text").str.len_bytes().sum())
     metadata = usable.select(*COLUMNS, "note_id").hstack(digest.hashes_of(texts))
     metadata.write_parquet(directory / "notes" / f"{piece}.parquet")
     patients = usable.select("patient", "patient_id").unique("patient", maintain_order=True)
@@ -253,7 +257,13 @@ def _checked(
 
 
 def _dropped(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> pl.DataFrame:
-    """The rows that are no notes, without text: source, note_id, patient_id and reason."""
+    """The rows that are no notes, without text: source, note_id, patient_id and reason.
+
+    A row without an id has its place in the file in its stead.
+    """
+    if (notes.get_column("note_id") == "").any():
+        there = pl.when(pl.col("note_id") == "").then(batch.places).otherwise("note_id")
+        notes = notes.with_columns(note_id=there)
     rows = notes.filter(pl.col("dropped").is_not_null())
     records = batch.unreadable.with_columns(source=pl.lit(source.source), patient_id=pl.lit(""))
     columns = ("source", "note_id", "patient_id", "reason")

@@ -78,7 +78,7 @@ def _row_group(path: Path, metadata: pq.FileMetaData, number: int) -> pl.DataFra
 def content_sha256(documents: epath.Path) -> str:
     """SHA-256 over the documents' content, independent of how Parquet stores it: 64 hex digits."""
     digest = hashlib.sha256()
-    for path in sorted(documents.glob("*.parquet")):
+    for path in sorted(path for path in documents.iterdir() if path.suffix == ".parquet"):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             frame = pl.read_parquet(file)

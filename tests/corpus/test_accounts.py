@@ -133,6 +133,15 @@ def test_lengths_and_categories_count_every_document(notes, tmp_path):
     assert sum(counts["documents"] for counts in categories.values()) == table.height
 
 
+def test_rows_without_an_id_are_listed_by_their_place(notes, tmp_path):
+    with_notes(notes, [three("", 8, "Whose row is this?")])
+    text = gzip.decompress((notes / NOTES).read_bytes()).decode()
+    line = len(text.replace("\r", "").splitlines())
+    prepare(notes, tmp_path / "out")
+    reasons = dict(pl.read_parquet(tmp_path / "out" / "dropped.parquet")[:, :2].rows())
+    assert reasons[f"mimic-iii/line {line}"] == "no note id"
+
+
 def test_records_that_cannot_be_read_are_listed_by_their_place(tmp_path):
     path = tmp_path / "notes.jsonl"
     lines = [json.dumps({"id": str(number), "text": f"note {number}"}) for number in range(6)]

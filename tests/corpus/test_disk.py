@@ -97,6 +97,13 @@ def test_an_input_that_may_not_be_read(physionet, tmp_path, name):
     assert not (tmp_path / "home" / "corpus").exists()
 
 
+def test_a_data_home_that_reads_as_a_pattern_is_refused(physionet, tmp_path):
+    home = tmp_path / "home [1]"
+    line = one_line(faults.run("--physionet", physionet, "--data_dir", home), 2)
+    assert "choose one without *, ? and [ in its name" in line
+    assert not home.exists()
+
+
 @pytest.mark.parametrize(
     "share", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.05, 0.9, 0.999))]
 )

@@ -165,6 +165,7 @@ def test_the_report_counts_grams_texts_and_patients(tmp_path):
     assert report["limit"] == {"gram_words": 13, "split": "test", "grams": 0}
     assert report["boilerplate_patients"] == 20
     assert not report["within_limit"]
+    assert report["documents"] == 27
     with pytest.raises(UserError, match=r"13-grams .* no boiler-plate: 3 of radqa; nothing was"):
         leakage.refuse_beyond_limit(report)
 

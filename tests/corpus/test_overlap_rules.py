@@ -92,3 +92,21 @@ def test_the_twentieth_patient_makes_it_boilerplate(physionet, tmp_path, others,
     assert found["shared_beyond"] == 0
     assert (found["in_corpus"] > 0) == kept
     assert ("holds n-grams of a test split" in fates(manifest)) != kept
+
+
+@pytest.mark.parametrize("deid", ["tags", "keep"])
+def test_a_month_in_a_mark_is_a_word_on_both_sides_or_on_none(physionet, tmp_path, deid):
+    sentence = (
+        "Had, on [**5-3**] and in [**October 2109**], a spell of weakness, numbness, and some "
+        "slurred speech."
+    )
+    for split in ("train", "dev", "test"):
+        path = physionet / f"physionet.org/files/mednli/1.0.0/mli_{split}_v1.jsonl"
+        record = {"sentence1": sentence, "sentence2": "He was weak.", "gold_label": "entailment"}
+        path.write_text(json.dumps({"pairID": split, **record}) + "\n")
+    with_notes(physionet, [three(50, 50, "HPI: " + sentence + " No fall.")])
+    manifest, _, _ = prepare(physionet, tmp_path / "out", deid=deid, near_duplicates=0)
+    found = manifest["counts"]["benchmarks"]["mednli"]
+    assert found["premises that name persons"] == 1
+    assert measured(tmp_path / "out", "mednli")["in_raw"] > 0
+    assert "mimic-iii/50" not in ids(tmp_path / "out")

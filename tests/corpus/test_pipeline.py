@@ -186,6 +186,11 @@ def test_a_failure_leaves_what_was_there(physionet, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_the_data_homes_name_may_hold_what_patterns_are_made_of(physionet, tmp_path):
+    manifest, _, _ = prepare(physionet, tmp_path / "one")
+    assert prepare(physionet, tmp_path / "home [1] *?" / "out")[0] == manifest
+
+
 def test_strict_stops_at_a_row_that_is_no_note(physionet, tmp_path):
     path = physionet / NOTES
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b",4,,,,,Echo,,,,text\n"))
@@ -213,8 +218,13 @@ def test_rows_with_an_id_that_was_there_before_are_counted(tmp_path):
 def test_options_are_checked():
     with pytest.raises(UserError, match="validation_percent"):
         pipeline.CorpusOptions(validation_percent=100)
-    with pytest.raises(UserError, match="name"):
-        pipeline.CorpusOptions(name="../elsewhere")
+    for name in ("../elsewhere", "", "[ward]"):
+        with pytest.raises(UserError, match="name"):
+            pipeline.CorpusOptions(name=name)
+    with pytest.raises(UserError, match="near_duplicates"):
+        pipeline.CorpusOptions(near_duplicates=80)
+    with pytest.raises(UserError, match="overlap"):
+        pipeline.CorpusOptions(overlap="ignore")
 
 
 def test_a_source_knows_whether_it_has_patients():

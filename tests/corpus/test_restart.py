@@ -48,6 +48,15 @@ def test_killed_in_one_stage_after_the_other_it_ends_as_undisturbed(home, undist
     home.assert_nothing_else_is_left()
 
 
+def test_stopped_with_ctrl_c_it_keeps_what_was_staged(home):
+    at, call = LATER[1]
+    done = faults.run(*home.arguments, at=at, call=call, signal="SIGINT")
+    assert done.returncode == 75
+    assert done.stderr == "stopped: run the same command again to go on from here\n"
+    assert home.staged_batches()
+    home.assert_nothing_looks_complete()
+
+
 def test_killed_when_the_corpus_was_in_place_the_next_call_tidies_up(home, undisturbed):
     home.killed(*AT_THE_END)
     assert storage.is_complete(home.corpus)

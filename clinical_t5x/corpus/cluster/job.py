@@ -195,9 +195,8 @@ class _Stage(beam.DoFn):
                 f"a machine of the job has polars {pl.__version__}, the command had {plan.polars}; "
                 "install the same version of polars everywhere"
             )
-        self._how = pipeline.staging_options(
-            plan.inputs, plan.options, pipeline.Benchmarks(plan.inputs), plan.num_shards
-        )
+        benchmarks = pipeline.Benchmarks(plan.inputs, plan.options.deid)
+        self._how = pipeline.staging_options(plan.inputs, plan.options, benchmarks, plan.num_shards)
 
     def process(
         self, packed: Packed, carevue: list[int]
