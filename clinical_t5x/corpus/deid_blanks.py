@@ -3,19 +3,19 @@
 The authors had an annotation of every blank that is not public. Here the
 context decides, by rules in order; what no rule knows becomes `[MISC]`. Rules look at the end of
 the text before the blank, back to the previous blank at most, and at the start of the text after.
+All blanks of a column of texts go through a rule at once, in polars.
 """
 
 from __future__ import annotations
 
 import collections
-import functools
-import re
 from collections import Counter
 
 import polars as pl
 
 _LEFT, _RIGHT = 40, 24  # characters of context
 _EARLIER_BLANK = "\x01"  # stands in the left context for the blank before this one
+_MARK = "\x00"  # stands for a blank while texts are cut; clean texts have none
 _FALLBACK = ("no context", "[MISC]")
 
 _DEGREE = r"m\.? ?d\b|r\.? ?n\b|n\.? ?p\b|p\.? ?a\b|d\.? ?o\b|ph\.? ?d\b|lpn\b|msw\b|rrt\b"
@@ -36,8 +36,8 @@ _EVENTS = (
     r"started|dated|dictated|transcribed|updated|expired|died|cath|cabg|surgery|repair"
 )
 
-# (kind, tag, pattern before the blank, pattern after the blank); either may be None. Patterns meet
-# lower-cased text and are anchored at the blank.
+# (kind, tag, pattern before the blank, pattern after the blank[, pattern that must not follow]);
+# either of the first two may be None. Patterns meet lower-cased text and are anchored at the blank.
 _RULES = (
     ("web address", "[URL]", r"(?:www\.|https?:/*)", None),
     ("e-mail", "[CI]", r"(?:e-?mail(?: address)?:? *|@)", None),
@@ -68,8 +68,8 @@ _RULES = (
     ("institution", "[Company]", r"\b(?:facility|hospital|pharmacy|employer|osh|works (?:at|for)|"
      r"rehab(?: at)?|vna):? *\n? *", None),
     ("address", "[LOC]", r"\b(?:address|lives? (?:in|at|on)|living in|resid\w+ (?:in|at|of)|"
-     r"born in|moved (?:from|to)|native of|grew up in|originally from|from) *",
-     r"(?! *(?:to\b|-|–|through\b|until\b|at \d))"),
+     r"born in|moved (?:from|to)|native of|grew up in|originally from|from) *", None,
+     r" *(?:to\b|-|–|through\b|until\b|at \d)"),
     ("address", "[LOC]", None, r" (?:street|st\b|avenue|ave\b|road|rd\b|floor|building|bldg|ward)"),
     ("date range", "[DR]", rf"{_EARLIER_BLANK} *(?:-|–|to|through|until|and) *", None),
     ("date range", "[DR]", None, r" *(?:-|–|to|through|until) *_{3}"),
@@ -86,55 +86,89 @@ _RULES = (
     ("place", "[Company]", r"\bat (?:an? |the )?", None),
     ("place", "[LOC]", r"\b(?:near|outside) ", None),
 )  # fmt: skip
-_COMPILED = tuple(
-    (
-        kind,
-        tag,
-        re.compile(rf"(?:{left})$") if left else None,
-        re.compile(right) if right else None,
-    )
-    for kind, tag, left, right in _RULES
-)
-_BLANK = re.compile(r"_{3,}")
-
-
-@functools.lru_cache(maxsize=1 << 18)
-def blank_kind(left: str, right: str) -> tuple[str, str]:
-    """The (kind, tag) of a blank between these pieces of text (`_LEFT`, `_RIGHT` characters)."""
-    left, right = left.lower(), right.lower()
-    for kind, tag, before, after in _COMPILED:
-        if (before is None or before.search(left)) and (after is None or after.match(right)):
-            return kind, tag
-    return _FALLBACK
 
 
 def replace_blanks(text: str, kinds: Counter[tuple[str, str]] | None = None) -> str:
     """Replace every run of three or more underscores by a tag typed from its context.
 
     Args:
-        text: a note.
+        text: a note, without NUL characters.
         kinds: counts per (kind, tag), added to when given.
     """
-    pieces = _BLANK.split(text)
-    if len(pieces) == 1:
-        return text
-    out = [pieces[0]]
-    for index in range(1, len(pieces)):
-        before, after = pieces[index - 1], pieces[index]
-        if index > 1 and len(before) < _LEFT:
-            before = _EARLIER_BLANK + before
-        right = after[:_RIGHT]
-        if len(right) < _RIGHT and index + 1 < len(pieces):
-            right += "___"
-        kind = blank_kind(before[-_LEFT:], right)
-        if kinds is not None:
-            kinds[kind] += 1
-        out += (kind[1], after)
-    return "".join(out)
+    replaced, found = replace_in_column(pl.Series([text], dtype=pl.String))
+    if kinds is not None:
+        kinds.update(found)
+    return replaced[0]
 
 
 def replace_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[tuple[str, str]]]:
     """`replace_blanks` for a column of texts; also how many blanks of each (kind, tag) it had."""
+    pieces = _pieces(texts)
+    blanks = pieces.filter(pl.col("number") > 0)
+    typed = blanks.join(
+        _typed(blanks.select("left", "right").unique()), on=["left", "right"], how="left"
+    ).select("text", "number", "rule")
+    counted = typed.get_column("rule").value_counts()
     kinds: Counter[tuple[str, str]] = collections.Counter()
-    replaced = [replace_blanks(text, kinds) for text in texts.to_list()]
-    return pl.Series(texts.name, replaced, dtype=pl.String), kinds
+    for rule, count in counted.iter_rows():
+        kinds[_kind_and_tag(rule)] += count
+    tags = pl.Series([_kind_and_tag(rule)[1] for rule in range(len(_RULES) + 1)])
+    whole = (
+        pieces.select("text", "number", "piece")
+        .join(typed, on=["text", "number"], how="left", maintain_order="left")
+        .with_columns(tag=pl.lit(tags).gather(pl.col("rule")).fill_null(""))
+        .group_by("text", maintain_order=True)
+        .agg((pl.col("tag") + pl.col("piece")).str.join(""))
+    )
+    return whole.get_column("tag").alias(texts.name), kinds
+
+
+def _kind_and_tag(rule: int) -> tuple[str, str]:
+    return _RULES[rule][:2] if rule < len(_RULES) else _FALLBACK
+
+
+def _pieces(texts: pl.Series) -> pl.DataFrame:
+    """Texts cut at their blanks: text and number of a piece, piece, and what is around its blank.
+
+    The blank of a piece stands before it; left and right are lower-cased contexts.
+    """
+    cut = texts.str.replace_all("_{3,}", _MARK).str.split(_MARK)
+    pieces = (
+        pl.DataFrame({"piece": cut})
+        .with_row_index("text")
+        .explode("piece")
+        .with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32).over("text"))
+    )
+    before = pl.col("piece").shift(1).over("text")
+    after_earlier = (pl.col("number") > 1) & (before.str.len_chars() < _LEFT)
+    left = pl.when(after_earlier).then(_EARLIER_BLANK + before).otherwise(before)
+    right = pl.col("piece").str.head(_RIGHT)
+    another = (pl.col("piece").str.len_chars() < _RIGHT) & (
+        pl.col("number") + 1 < pl.len().over("text")
+    )
+    return pieces.with_columns(
+        left=left.str.tail(_LEFT).str.to_lowercase(),
+        right=pl.when(another).then(right + "___").otherwise(right).str.to_lowercase(),
+    )
+
+
+def _typed(contexts: pl.DataFrame) -> pl.DataFrame:
+    """Contexts (left, right) with the number of the first rule that fits, or how many there are."""
+    rest, typed = contexts, []
+    for number, rule in enumerate(_RULES):
+        fits = rest.select(_fits(*rule[2:])).to_series()
+        typed.append(rest.filter(fits).with_columns(rule=pl.lit(number, pl.UInt32)))
+        rest = rest.filter(~fits)
+    return pl.concat([*typed, rest.with_columns(rule=pl.lit(len(_RULES), pl.UInt32))])
+
+
+def _fits(before: str | None, after: str | None, never_after: str | None = None) -> pl.Expr:
+    """Whether a rule's patterns stand at the blank; a line end may come between text and blank."""
+    conditions = []
+    if before is not None:
+        conditions.append(pl.col("left").str.contains(rf"(?:{before})\n?\z"))
+    if after is not None:
+        conditions.append(pl.col("right").str.contains(rf"\A(?:{after})"))
+    if never_after is not None:
+        conditions.append(~pl.col("right").str.contains(rf"\A(?:{never_after})"))
+    return pl.all_horizontal(conditions)

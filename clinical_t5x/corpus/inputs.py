@@ -148,6 +148,8 @@ def resolve(
     found: list[NoteSource] = [other_notes(notes, columns)] if notes is not None else []
     for path in exclusions:
         exclusion.read_patients(path)  # a list that cannot be read is refused before any work
+    if len({path.name for path in exclusions}) < len(exclusions):
+        raise UserError("two --exclude_patients lists have the same file name; rename one of them")
     if physionet is None:
         return CorpusInputs(tuple(found), exclusions=tuple(exclusions))
     if not physionet.is_dir():

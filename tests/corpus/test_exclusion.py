@@ -55,3 +55,15 @@ def test_listed_patients_leave_with_their_linked_persons(physionet, tmp_path):
     assert fates["mimic-iii"]["person of list n2c2.csv"]["notes"] >= 3
     assert fates["mimic-iv"]["person of list n2c2.csv"]["notes"] == 2
     assert manifest["inputs"][-1]["path"] == "excluded patients/n2c2.csv"
+
+
+def test_two_lists_of_one_name_are_refused(physionet, tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(epath.Path(tmp_path / folder / "list.csv"))
+        paths[-1].write_text("1\n")
+    with pytest.raises(UserError, match="same file name"):
+        inputs.resolve(
+            physionet=epath.Path(physionet), names=None, notes=None, columns=None, exclusions=paths
+        )
