@@ -32,7 +32,7 @@ def test_large_fields_and_gzip(tmp_path):
     path = tmp_path / "notes.csv"
     write_csv(path, rows, lineterminator="\n")
     packed = tmp_path / "notes.csv.gz"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     assert read_all(packed, 1 << 16) == (rows, 0)
 
 
@@ -46,7 +46,7 @@ def test_bytes_that_are_not_utf8_are_read_as_windows_1252_and_counted(tmp_path):
 
 def test_truncated_gzip_is_one_clear_error(tmp_path):
     path = tmp_path / "notes.csv.gz"
-    whole = gzip.compress(b"a,b,c\n" + b"1,2,3\n" * 5000)
+    whole = gzip.compress(b"a,b,c\n" + b"1,2,3\n" * 5000, mtime=0)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"notes\.csv\.gz is truncated or damaged"):
         list(csv_blocks.record_blocks(epath.Path(path)))

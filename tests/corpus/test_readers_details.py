@@ -28,7 +28,9 @@ ROWS = (
 
 def sources_of(physionet, details=None):
     if details is not None:
-        (physionet / NOTES / "radiology_detail.csv.gz").write_bytes(gzip.compress(details.encode()))
+        (physionet / NOTES / "radiology_detail.csv.gz").write_bytes(
+            gzip.compress(details.encode(), mtime=0)
+        )
     return inputs.resolve(
         physionet=epath.Path(physionet), names=["mimic-iv"], notes=None, columns=None
     )

@@ -91,7 +91,7 @@ def test_every_line_is_a_note_or_listed(tmp_path_factory, lines, block_bytes):
         ("n.jsonl", b"\n \n", "is empty"),
         ("n.jsonl", '{"text": "x"}\n'.encode("utf-16"), "is UTF-16 text"),
         ("n.jsonl", b"[\n  [1],\n  2\n]\n", "is not JSON lines: none of its first lines"),
-        ("n.jsonl.gz", gzip.compress(line("a", "x") * 9)[:-4], "is truncated or damaged"),
+        ("n.jsonl.gz", gzip.compress(line("a", "x") * 9, mtime=0)[:-4], "is truncated or damaged"),
         ("n.jsonl", b'{"id": 1}\n', "has no column 'text'"),
         ("n.jsonl", b'{"text": 1}\n{"TEXT": 2}\n', "has 2 columns 'text'"),
         ("n.parquet", b"", "not a readable Parquet file"),
