@@ -391,7 +391,7 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
         for name, place in staging.pieces_of(rows)
     ]
     lanes = StagedLanes(scratch / "signatures", pieces)
-    kept = selection.kept.select("row", "charted", "stored", "patient")
+    kept = selection.kept("row", "charted", "stored", "patient")
     order = kept.select(pl.arg_sort_by("charted", "stored", "row")).to_series().to_numpy()
     copies = near.near_copies(lanes.read, order, threshold)
     patients, kept_rows = kept.get_column("patient").to_numpy(), kept.get_column("row")
@@ -412,7 +412,7 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
 
 def _documents(selection: Selection, options: CorpusOptions, scratch: Path) -> pl.DataFrame:
     """The metadata of the notes that stay, with their splits."""
-    kept = selection.kept
+    kept = selection.kept("row", "source", "category", "patient", "person", "num_words", "shard")
     if kept.is_empty():
         fates = selection.account().rows()
         reasons = "; ".join(f"{notes:,} {source}: {fate}" for source, fate, notes, _ in fates)

@@ -49,7 +49,7 @@ def read_metadata(directory: Path) -> pl.DataFrame:
         )
         for path in sorted(directory.glob("*.parquet"))
     ]
-    return pl.concat(parts, rechunk=True)
+    return pl.concat(parts)  # in pieces: one piece would need all of it twice for a moment
 
 
 class Selection:
@@ -67,10 +67,9 @@ class Selection:
         self.reasons = [KEPT]
         self._rows = notes.get_column("row").to_numpy()
 
-    @property
-    def kept(self) -> pl.DataFrame:
-        """The notes that no rule has dropped so far."""
-        return self.notes.filter(pl.Series(self.fates == 0))
+    def kept(self, *columns: str) -> pl.DataFrame:
+        """Some columns (by default all) of the notes that no rule has dropped so far."""
+        return self.notes.select(columns or pl.all()).filter(pl.Series(self.fates == 0))
 
     def drop(self, rows: pl.Series, reason: str) -> None:
         """Take the notes with these `row` numbers out, unless they are out already."""
@@ -95,18 +94,18 @@ class Selection:
 
     def drop_drafts(self) -> None:
         """The paper's rule, on MIMIC-III alone."""
-        three = self.kept.filter(pl.col("source") == "mimic-iii")
+        three = self.kept("source", *drafts.COLUMNS).filter(pl.col("source") == "mimic-iii")
         self.drop(drafts.superseded_drafts(three), DRAFT)
 
     def drop_repeats(self) -> None:
         """Exact repeats, of the patient and of others."""
-        of_patient, of_others = exact.repeated_texts(self.kept)
+        of_patient, of_others = exact.repeated_texts(self.kept(*exact.COLUMNS))
         self.drop(of_patient, REPEAT)
         self.drop(of_others, REPEAT_OF_OTHER)
 
     def combine(self, carevue_patients: pl.Series) -> dict[str, int]:
         """Join MIMIC-III and MIMIC-IV; returns the notes in every set of the combination."""
-        kept = self.kept
+        kept = self.kept("source", "category", "patient")
         counts = {}
         for name, (condition, reason) in combination_sets(carevue_patients).items():
             counts[name] = kept.filter(condition).height

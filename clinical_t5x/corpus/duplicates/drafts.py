@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+_GROUP = ("charttime", "patient", "category", "author")
+COLUMNS = ("row", "stored", *_GROUP)
+
 
 def superseded_drafts(notes: pl.DataFrame) -> pl.Series:
     """Rows that are earlier savings of a note.
@@ -19,16 +22,15 @@ def superseded_drafts(notes: pl.DataFrame) -> pl.Series:
     Returns:
         The `row` values to drop.
     """
-    group = ["charttime", "patient", "category", "author"]
     return (
         notes.lazy()
-        .select("row", "stored", *group)
+        .select(COLUMNS)
         .filter(pl.col("charttime") != 0, pl.col("author") != 0)
-        .filter(pl.len().over(group) > 1)
+        .filter(pl.len().over(_GROUP) > 1)
         .sort("stored", "row")
         .with_columns(
-            complete=(pl.col("stored") != 0).all().over(group),
-            last=pl.col("row").last().over(group),
+            complete=(pl.col("stored") != 0).all().over(_GROUP),
+            last=pl.col("row").last().over(_GROUP),
         )
         .filter(pl.col("complete"), pl.col("row") != pl.col("last"))
         .sort("row")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+_ORDER = ("charted", "stored", "row")
+COLUMNS = (*_ORDER, "patient", "text_hash")
+
 
 def repeated_texts(notes: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Rows whose text a later note repeats; the latest stays, whoever's it is.
@@ -16,12 +19,11 @@ def repeated_texts(notes: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         The `row` values to drop: those that the same patient's later note repeats, and those that
         only other patients' notes repeat.
     """
-    order = ["charted", "stored", "row"]
     repeated = (
         notes.lazy()
-        .select("row", "patient", "text_hash", *order[:2])
+        .select(COLUMNS)
         .filter(pl.len().over("text_hash") > 1)
-        .sort(order)
+        .sort(_ORDER)
         .with_columns(
             last=pl.col("row").last().over("text_hash"),
             last_of_patient=pl.col("row").last().over("text_hash", "patient"),
