@@ -9,6 +9,7 @@ import polars as pl
 
 from clinical_t5x.corpus.combination import COVERED_BY_IV, combination_sets
 from clinical_t5x.corpus.duplicates import drafts, exact
+from clinical_t5x.corpus.words import mixed
 
 KEPT = "kept"
 NOT_ASKED_FOR = "read only to know the benchmarks' patients"
@@ -90,7 +91,12 @@ class Selection:
 
     def drop_repeated_ids(self) -> None:
         """Of rows with the same id, keep the first: documents are called by their ids."""
-        self.drop_where(~pl.struct("source", "note").is_first_distinct(), REPEATED_ID)
+        sources = self.notes.get_column("source").to_physical().to_numpy()
+        keys = self.notes.get_column("note").to_numpy() ^ mixed(sources)
+        order = np.argsort(keys, kind="stable")
+        repeated = np.zeros(len(keys), bool)
+        repeated[order[1:][keys[order[1:]] == keys[order[:-1]]]] = True
+        self._drop(repeated, REPEATED_ID)
 
     def drop_drafts(self) -> None:
         """The paper's rule, on MIMIC-III alone."""
