@@ -80,6 +80,8 @@ def main():
     from clinical_t5x.console import run_command
     from clinical_t5x.corpus import csv_blocks
 
+    # Whoever runs the tests in the background may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     csv_blocks.BLOCK_BYTES = faults.get("block_bytes", BLOCK_BYTES)
     if not faults.get("data_sets", False):
         prepare._build_data_sets = lambda *_: []
