@@ -114,6 +114,48 @@ def stage_directory(
         raise
 
 
+@contextlib.contextmanager
+def whole_directory(
+    directory: str | os.PathLike, *, overwrite: bool = False
+) -> Iterator[epath.Path]:
+    """Yield a hidden directory to fill; on success it becomes `directory`, with nothing added.
+
+    On an error, or when the process is killed, `directory` is as it was before; parts left behind
+    by a killed process are removed at the next attempt.
+
+    Args:
+      directory: what is made.
+      overwrite: replace what is there.
+
+    Raises:
+      FileExistsError: `directory` exists and is not to be replaced.
+    """
+    target = epath.Path(directory)
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        old = target.parent / f".{target.name}.partial-{os.getpid()}-old"
+        if target.exists():  # moved away before it is removed: a part of it never bears the name
+            target.rename(old)
+        partial.rename(target)
+        _sync_directory(target.parent)
+        if old.exists():
+            _remove(old)
+    except BaseException:
+        if partial.exists():
+            partial.rmtree()
+        raise
+
+
+def _remove(path: epath.Path) -> None:
+    path.rmtree() if path.is_dir() else path.unlink()
+
+
 def _remove_stage(target: epath.Path) -> None:
     """Remove a stage's directory; the mark goes first, so that a part never looks complete."""
     if target.exists():
@@ -126,7 +168,7 @@ def _remove_leftovers(target: epath.Path) -> None:
     for leftover in target.parent.glob(f".{target.name}.partial-*"):
         owner = leftover.name.rpartition("-")[2]
         if owner == str(os.getpid()) or not _is_running(owner):
-            leftover.rmtree()
+            _remove(leftover)
 
 
 def _is_running(process_id: str) -> bool:

@@ -64,6 +64,33 @@ def test_another_living_writer_keeps_its_parts(tmp_path):
     assert beside.exists()
 
 
+def test_a_whole_directory_appears_at_once_and_replaces_only_when_told(tmp_path):
+    target = tmp_path / "made"
+    with storage.whole_directory(target) as partial:
+        (partial / "a").write_text("one")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["a"]
+    with pytest.raises(FileExistsError, match="made exists"), storage.whole_directory(target):
+        pass
+    with storage.whole_directory(target, overwrite=True) as partial:
+        (partial / "b").write_text("two")
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_whole_directory_that_fails_leaves_the_former_one(tmp_path):
+    with storage.whole_directory(tmp_path / "made") as partial:
+        (partial / "a").write_text("one")
+    with (
+        pytest.raises(RuntimeError),
+        storage.whole_directory(tmp_path / "made", overwrite=True) as partial,
+    ):
+        (partial / "b").write_text("two")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "a").read_text() == "one"
+
+
 def test_a_mark_that_is_cut_short_is_no_mark(tmp_path):
     with storage.stage_directory(tmp_path / "stage"):
         pass
