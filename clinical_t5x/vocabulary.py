@@ -1,8 +1,9 @@
-"""Train the vocabulary on a prepared corpus, or compare vocabularies.
+"""Train the vocabulary on a prepared corpus, extend one by tokens, or compare vocabularies.
 
 python -m clinical_t5x.vocabulary
 python -m clinical_t5x.vocabulary --corpus hospital --name hospital --size 8000
 python -m clinical_t5x.vocabulary compare clinical T5=/path/to/spiece.model
+python -m clinical_t5x.vocabulary extend /path/to/spiece.model --name t5_deid
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ _MOST_PIECES_OF_TINY = 3_996  # gin/models/tiny.gin
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train the vocabulary, or after the word `compare` compare vocabularies."""
+    """Train the vocabulary, or what the first word says: `compare` or `extend`."""
     if argv and argv[0] == "compare":
         return compare(argv[1:])
+    if argv and argv[0] == "extend":
+        return extend(argv[1:])
     return train(argv)
 
 
@@ -81,11 +84,44 @@ def compare(argv: Sequence[str]) -> int:
     return EXIT_DONE
 
 
+def extend(argv: Sequence[str]) -> int:
+    """Add tokens to a vocabulary whose ids all stay, as T5's own with the tags of MIMIC."""
+    options = _extension_parser().parse_args(argv)
+    from clinical_t5x.data import home
+    from clinical_t5x.data.vocabulary import DEID_TAGS, ClinicalVocabulary
+    from clinical_t5x.data.vocabulary_comparison.named import named_vocabulary
+    from clinical_t5x.data.vocabulary_extension import extend_vocabulary
+
+    file = named_vocabulary(options.base, options.data_dir).vocabulary.sentencepiece_model_file
+    base = ClinicalVocabulary(file, options.extra_ids)
+    tokens = [*([] if options.no_tags else DEID_TAGS), *options.token]
+    if options.newlines:
+        tokens.append("\n")
+    directory = home.vocabulary_directory(options.name, options.data_dir)
+    say(f"Extending {file} ({base.vocab_size:,} ids) as vocabulary {options.name!r}")
+    manifest = extend_vocabulary(base, directory, tokens)
+    added = manifest["added"]
+    say(
+        f"{len(added)} tokens added as ids {added[0]['id']:,} to {added[-1]['id']:,}:"
+        f" {' '.join(repr(one['token'])[1:-1] for one in added)}"
+    )
+    say(f"The {manifest['extra_ids']} sentinels and all ids of the base are what they were.")
+    say(f"Vocabulary: {directory}")
+    say(
+        "Next: give a checkpoint rows for the new tokens: python -m clinical_t5x.convert"
+        f" CHECKPOINT NEW_DIR --to native --vocabulary {options.name}"
+    )
+    if options.json:
+        say_json({"vocabulary": str(directory), **manifest})
+    return EXIT_DONE
+
+
 def _training_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m clinical_t5x.vocabulary",
         description="Train a SentencePiece vocabulary on a prepared corpus (docs/data.md).",
-        epilog="`python -m clinical_t5x.vocabulary compare --help`: vocabularies side by side.",
+        epilog="`compare --help` after the module's name: vocabularies side by side;"
+        " `extend --help`: one with more tokens.",
     )
     parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
     parser.add_argument("--corpus", default="clinical", help="name of the corpus (%(default)s)")
@@ -103,6 +139,31 @@ def _training_parser() -> argparse.ArgumentParser:
         help="drop newlines, tabs and repeated blanks as T5's own does: not lossless",
     )
     parser.add_argument("--seed", type=int, default=0, help="chooses documents when not all fit")
+    parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
+    return parser
+
+
+def _extension_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m clinical_t5x.vocabulary extend",
+        description="Add tokens to a vocabulary, by default the 15 de-identification tags"
+        " (docs/data.md).",
+    )
+    parser.add_argument(
+        "base",
+        metavar="BASE",
+        help="the path of a SentencePiece model, as T5's spiece.model, or a name in the data home",
+    )
+    parser.add_argument("--name", required=True, help="what the new vocabulary is called")
+    parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
+    parser.add_argument(
+        "--token", action="append", default=[], help="a further token; may be repeated"
+    )
+    parser.add_argument("--newlines", action="store_true", help="make the newline a token")
+    parser.add_argument("--no_tags", action="store_true", help="leave the 15 tags out")
+    parser.add_argument(
+        "--extra_ids", type=int, default=100, help="sentinels on top of BASE (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
     return parser
 

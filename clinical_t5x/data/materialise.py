@@ -22,7 +22,7 @@ from clinical_t5x.data import store_catalog
 from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.data.span_corruption import SpanCorruption
 from clinical_t5x.data.token_store import EXAMPLES, STREAM, TokenStoreWriter
-from clinical_t5x.data.vocabulary import content_hash_of, read_model
+from clinical_t5x.data.vocabulary import content_hash_of, read_model, sentinel_ids_of
 from clinical_t5x.storage import fingerprint, is_complete, stage_directory
 
 # Gold and pass-through features that an evaluation needs; whole contexts stay in the data set.
@@ -105,6 +105,7 @@ def _write_store(
     corruption = span_corruption_of(task)
     features = ("tokens",) if corruption else _TOKEN_FEATURES
     vocabulary = task.output_features["targets"].vocabulary
+    sentinels = sentinel_ids_of(vocabulary)
     items = _documents(task, split) if corruption else _examples(task, split, lengths)
     total = task.source.num_input_examples(split)
     total = None if total in (None, float("inf")) else int(total)
@@ -132,7 +133,8 @@ def _write_store(
         "synthetic": bool((made_from["dataset"] or {}).get("synthetic", False)),
         "eos_id": int(vocabulary.eos_id),
         "vocab_size": int(vocabulary.vocab_size),
-        "extra_ids": int(_sentinels_of(vocabulary)),
+        "extra_ids": len(sentinels),
+        **({"sentinel_start": int(sentinels[0])} if sentinels else {}),
     }
     writer.finish(description)
 
@@ -262,10 +264,6 @@ def _corruption_description(corruption: SpanCorruption | None) -> dict[str, floa
         "noise_density": corruption.noise_density,
         "mean_span_length": corruption.mean_span_length,
     }
-
-
-def _sentinels_of(vocabulary: Any) -> int:
-    return int(vocabulary.extra_ids or 0)
 
 
 def _largest_vocabulary(task: Any) -> int:

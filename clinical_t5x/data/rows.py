@@ -121,7 +121,9 @@ class StreamRows:
         self._corruption = SpanCorruption(**store.manifest["content"]["span_corruption"])
         self._raw = self._corruption.raw_length(lengths["inputs"], lengths["targets"])
         self._corruption.check_sentinels(self._raw, store.manifest["extra_ids"])
-        self._sentinel_start = store.manifest["vocab_size"] - 1
+        # stores written before there were tokens above the sentinels do not say where these begin
+        last = store.manifest["vocab_size"] - 1
+        self._sentinel_start = store.manifest.get("sentinel_start", last)
         self._eos_id = store.manifest["eos_id"]
         self._seed, self._segments = seed, segments
         self.lengths = {"inputs": lengths["inputs"], "targets": lengths["targets"]}

@@ -7,6 +7,8 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
+from clinical_t5x.data.vocabulary import sentinel_ids_of
+
 
 def corrupted_dataset(
     corruption: Any,
@@ -28,7 +30,8 @@ def corrupted_dataset(
     vocabulary = output_features["targets"].vocabulary
     raw_length = corruption.raw_length(sequence_length["inputs"], sequence_length["targets"])
     noise, spans = corruption.counts(raw_length)
-    sentinel_start = vocabulary.vocab_size - 1
+    corruption.check_sentinels(raw_length, len(sentinel_ids_of(vocabulary)))
+    sentinel_start = sentinel_ids_of(vocabulary)[0]
 
     @seqio.map_over_dataset(num_seeds=1)
     def corrupt(tokens: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:

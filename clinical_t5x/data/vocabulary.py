@@ -40,12 +40,14 @@ DEID_TAGS = (
 class ClinicalVocabulary:
     """A SentencePiece vocabulary with T5's special ids: pad 0, end of sequence 1, unknown 2.
 
-    Sentinel i has the id `vocab_size - 1 - i`, as in T5. The text "<extra_id_0>" is not read as a
-    sentinel: it is text like any other.
+    Sentinel i has the id `vocab_size - 1 - i`, as in T5. A file that holds sentinels itself (as
+    `vocabulary extend` writes, which puts further tokens above them) keeps its own, and none are
+    added. The text "<extra_id_0>" is not read as a sentinel: it is text like any other.
 
-    Attributes:
+    Args:
+      sentencepiece_model_file: the model file; None reads the one called `name` in the data home.
+      extra_ids: number of sentinels on top of the file's pieces, unless the file holds its own.
       name: which vocabulary of the data home is read when no file is given.
-      extra_ids: number of sentinels.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class ClinicalVocabulary:
         name: str = "clinical",
     ):
         self._file = os.fspath(sentencepiece_model_file) if sentencepiece_model_file else None
-        self.extra_ids = extra_ids
+        self._added_ids = extra_ids
         self.name = name
 
     @property
@@ -84,9 +86,14 @@ class ClinicalVocabulary:
         return None
 
     @property
+    def extra_ids(self) -> int:
+        """Number of sentinels."""
+        return len(self._loaded().sentinels) or self._added_ids
+
+    @property
     def base_vocab_size(self) -> int:
         """Number of pieces without the sentinels."""
-        return self._loaded().processor.get_piece_size()
+        return self.vocab_size - self.extra_ids
 
     @property
     def _base_vocab_size(self) -> int:
@@ -95,7 +102,8 @@ class ClinicalVocabulary:
     @property
     def vocab_size(self) -> int:
         """Number of ids, sentinels included."""
-        return self.base_vocab_size + self.extra_ids
+        loaded = self._loaded()
+        return loaded.processor.get_piece_size() + (0 if loaded.sentinels else self._added_ids)
 
     @property
     def content_hash(self) -> str:
@@ -108,8 +116,9 @@ class ClinicalVocabulary:
         return self._loaded().processor
 
     def sentinel_ids(self) -> list[int]:
-        """Ids of the sentinels: sentinel 0, which comes first in a text, has the highest id."""
-        return [self.vocab_size - 1 - i for i in range(self.extra_ids)]
+        """Ids of the sentinels, counting down: sentinel 0, the first in a text, has the highest."""
+        first = (self._loaded().sentinels or range(self.vocab_size - 1, -1, -1))[0]
+        return list(range(first, first - self.extra_ids, -1))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-sequence id."""
@@ -121,18 +130,19 @@ class ClinicalVocabulary:
         Padding and ids beyond the vocabulary (a model's padded rows) give no text.
         """
         processor = self._loaded().processor
-        base, size = processor.get_piece_size(), processor.get_piece_size() + self.extra_ids
+        pieces = processor.get_piece_size()
+        sentinels = {token: i for i, token in enumerate(self.sentinel_ids())}
         parts: list[str] = []
         pending: list[int] = []
         for token in ids:
             token = int(token)
             if token == EOS_ID:
                 break
-            if token < base:
-                pending.append(token)
-            elif token < size:
-                parts += [_part(processor, pending, parts), f"<extra_id_{size - 1 - token}>"]
+            if token in sentinels:
+                parts += [_part(processor, pending, parts), f"<extra_id_{sentinels[token]}>"]
                 pending = []
+            elif token < pieces:
+                pending.append(token)
         parts.append(_part(processor, pending, parts))
         return "".join(parts)
 
@@ -146,7 +156,7 @@ class ClinicalVocabulary:
 
         ids = tf.cast(ids, tf.int32)
         ended = tf.cumsum(tf.cast(tf.equal(ids, EOS_ID), tf.int32), axis=-1) > 0
-        silent = ended | (ids >= self.base_vocab_size)
+        silent = ended | (ids >= self.tokenizer.get_piece_size())
         return self._tf_tokenizer().detokenize(tf.where(silent, PAD_ID, ids))
 
     def _tf_tokenizer(self) -> Any:
@@ -168,10 +178,20 @@ class ClinicalVocabulary:
     __hash__ = None
 
     def _place(self) -> tuple[str, int]:
-        return self.sentencepiece_model_file, self.extra_ids
+        return self.sentencepiece_model_file, self._added_ids
 
     def __repr__(self) -> str:
-        return f"ClinicalVocabulary({self._file!r}, extra_ids={self.extra_ids}, name={self.name!r})"
+        return (
+            f"ClinicalVocabulary({self._file!r}, extra_ids={self._added_ids}, name={self.name!r})"
+        )
+
+
+def sentinel_ids_of(vocabulary: Any) -> list[int]:
+    """Ids of the sentinels, first to last, of our vocabulary or one of SeqIO's (the last ids)."""
+    if hasattr(vocabulary, "sentinel_ids"):
+        return vocabulary.sentinel_ids()
+    size = vocabulary.vocab_size
+    return [size - 1 - i for i in range(vocabulary.extra_ids or 0)]
 
 
 def _part(processor: Any, ids: list[int], before: list[str]) -> str:
@@ -191,11 +211,12 @@ def content_hash_of(model_proto: bytes, extra_ids: int) -> str:
 
 
 class _LoadedModel:
-    """A model file in memory: its bytes and the processor made from them."""
+    """A model file in memory: its bytes, the processor made from them, its own sentinels' ids."""
 
-    def __init__(self, proto: bytes, processor: Any):
+    def __init__(self, proto: bytes, processor: Any, sentinels: list[int]):
         self.proto = proto
         self.processor = processor
+        self.sentinels = sentinels
 
 
 def read_model(path: str | os.PathLike) -> bytes:
@@ -223,7 +244,24 @@ def _load(path: str) -> _LoadedModel:
         raise UserError(
             f"{path} has pad, eos, unk = {special}; a T5 vocabulary has {(PAD_ID, EOS_ID, UNK_ID)}"
         )
-    return _LoadedModel(proto, processor)
+    return _LoadedModel(proto, processor, _own_sentinels(processor, path))
+
+
+def _own_sentinels(processor: Any, path: str) -> list[int]:
+    """Ids of the pieces `<extra_id_0>`, `<extra_id_1>`, ... (mT5's files have them after a blank).
+
+    Raises:
+      UserError: their ids do not count down one by one, as everything that uses them supposes.
+    """
+    for form in ("<extra_id_%d>", "\u2581<extra_id_%d>"):
+        found = []
+        while processor.piece_to_id(form % len(found)) != UNK_ID:
+            found.append(processor.piece_to_id(form % len(found)))
+        if found and found != list(range(found[0], found[0] - len(found), -1)):
+            raise UserError(f"{path} holds sentinels whose ids do not count down one by one")
+        if found:
+            return found
+    return []
 
 
 def forget_loaded_models() -> None:

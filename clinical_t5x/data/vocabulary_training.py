@@ -205,7 +205,8 @@ def train_model(counts: Counter[str], options: VocabularyOptions) -> bytes:
 def measure(model_file: epath.Path, corpus_dir: epath.Path) -> dict[str, Any]:
     """How a vocabulary cuts held-out text: tokens a word, and bytes that had no piece."""
     vocabulary = ClinicalVocabulary(model_file)
-    byte_pieces = {i for i in range(vocabulary.base_vocab_size) if vocabulary.tokenizer.is_byte(i)}
+    pieces = vocabulary.tokenizer.get_piece_size()
+    byte_pieces = {i for i in range(pieces) if vocabulary.tokenizer.is_byte(i)}
     words = tokens = byte_tokens = documents = 0
     for text in _held_out_texts(corpus_dir):
         ids = vocabulary.encode(text)

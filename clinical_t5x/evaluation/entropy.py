@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from clinical_t5x.data.vocabulary import sentinel_ids_of
 from clinical_t5x.storage import write_json_atomically
 
 ENTROPY_FILE = "unigram_entropy.json"
@@ -77,16 +78,16 @@ def record_unigram_entropy(
     Args:
       run_directory: MODEL_DIR of the pre-training run.
       batches: the very batches that its held-out loss is computed on.
-      vocabulary: of the targets; the last `extra_ids` ids are its sentinels.
+      vocabulary: of the targets; ours, or one of SeqIO's.
       split: as in metrics.jsonl, such as "eval/mimic_pretrain_v1".
 
     Returns:
       The entropy, nats per content token.
     """
-    size = vocabulary.vocab_size
-    sentinels = range(size - (vocabulary.extra_ids or 0), size)
     entropy, tokens = held_out_unigram_entropy(
-        batches, vocab_size=size, left_out=[vocabulary.eos_id, *sentinels]
+        batches,
+        vocab_size=vocabulary.vocab_size,
+        left_out=[vocabulary.eos_id, *sentinel_ids_of(vocabulary)],
     )
     write_json_atomically(
         epath.Path(run_directory) / ENTROPY_FILE,

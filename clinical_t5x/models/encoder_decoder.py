@@ -65,11 +65,11 @@ class EncoderDecoderModel:
         self.output_vocabulary = output_vocabulary
         self.optimizer_def = optimizer_def
         self.feature_converter_cls = feature_converter_cls
-        self._decode_fn = decode_fn
+        self.decode_fn = decode_fn
         self._label_smoothing = label_smoothing
         self._z_loss = z_loss
         self._loss_normalizing_factor = loss_normalizing_factor
-        self._default_decoder_params = dict(default_decoder_params or {})
+        self.default_decoder_params = dict(default_decoder_params or {})
         if isinstance(loss_normalizing_factor, str):
             losses.parse_normalizing_factor(loss_normalizing_factor)
         self._check_vocabularies()
@@ -186,11 +186,15 @@ class EncoderDecoderModel:
         return sums
 
     def _is_content(self, targets) -> jax.Array:
-        """True where a target is neither a sentinel (the last ids) nor end-of-sequence."""
-        end = self.output_vocabulary.vocab_size
-        first_sentinel = end - (getattr(self.output_vocabulary, "extra_ids", 0) or 0)
-        is_sentinel = (targets >= first_sentinel) & (targets < end)
-        return ~is_sentinel & (targets != self.output_vocabulary.eos_id)
+        """True where a target is neither a sentinel nor end-of-sequence."""
+        vocabulary = self.output_vocabulary
+        if hasattr(vocabulary, "sentinel_ids"):  # ours; they count down without a gap
+            sentinels = vocabulary.sentinel_ids() or [-1]
+            low, high = sentinels[-1], sentinels[0]
+        else:  # SeqIO's: the last ids
+            high = vocabulary.vocab_size - 1
+            low = high + 1 - (getattr(vocabulary, "extra_ids", 0) or 0)
+        return ~((targets >= low) & (targets <= high)) & (targets != vocabulary.eos_id)
 
     def eval_fn(self, params: Params, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
         """`loss_fn` without dropout."""
@@ -231,7 +235,7 @@ class EncoderDecoderModel:
           Tokens int32 `[B, L]`, or `[B, N, L]` with the best last, as in T5X; and `{"scores": ...}`
           of the same leading dims.
         """
-        options = {**self._default_decoder_params, **(decoder_params or {})}
+        options = {**self.default_decoder_params, **(decoder_params or {})}
         from_options = options.pop("num_decodes", 1)
         num_decodes = from_options if num_decodes is None else num_decodes
         if "eos_id" not in options:
@@ -255,7 +259,7 @@ class EncoderDecoderModel:
         cache = network.init_cache(
             batch["encoder_input_tokens"], num_decodes=num_decodes, max_length=prompt.shape[1]
         )
-        return self._decode_fn(
+        return self.decode_fn(
             inputs=prompt if prompt_with_targets else jnp.zeros_like(prompt),
             cache=cache,
             tokens_to_logits=network.decode_step,

@@ -40,7 +40,7 @@ def named_vocabularies(
     """
     if not 2 <= len(specs) <= MOST_VOCABULARIES:
         raise UserError(f"name two to {MOST_VOCABULARIES} vocabularies to compare")
-    found = [_named(spec, data_dir) for spec in specs]
+    found = [named_vocabulary(spec, data_dir) for spec in specs]
     labels = Counter(one.label for one in found)
     twice = [label for label, count in labels.items() if count > 1]
     if twice:
@@ -50,7 +50,8 @@ def named_vocabularies(
     return found
 
 
-def _named(spec: str, data_dir: str | os.PathLike | None) -> Named:
+def named_vocabulary(spec: str, data_dir: str | os.PathLike | None = None) -> Named:
+    """The vocabulary that a person names, as in `named_vocabularies`; the file is not read yet."""
     label, equals, path = spec.partition("=")
     if equals and label and "/" not in label and not epath.Path(spec).exists():
         return Named(label, ClinicalVocabulary(_model_file(path)))
