@@ -22,6 +22,9 @@ _MLP_ACTIVATIONS = {
     "gated-gelu": ("gelu", "linear"),
     "gated-silu": ("silu", "linear"),
 }
+# Kinds of model that are T5s, and the MLP of each where its configuration does not say.
+_MODEL_TYPES = {"t5": "relu", "mt5": "gated-gelu"}
+_SIZES = ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "num_layers")
 # Position of a sublayer in a Hugging Face block: its number and its name there.
 _SUBLAYERS = {
     "encoder": {"attention": (0, "SelfAttention"), "mlp": (1, "DenseReluDense")},
@@ -40,7 +43,7 @@ _NORMS = {
     },
 }
 # Names that Hugging Face's files may hold beside `shared.weight`, for the same array.
-_ALIASES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 
 
 def hf_name(name: str) -> str:
@@ -71,6 +74,22 @@ def _is_transposed(name: str) -> bool:
     return name.endswith(("/kernel", "/rel_embedding"))
 
 
+def is_transposed(hf_name: str) -> bool:
+    """Whether T5X has the array that PyTorch's files call `hf_name` the other way round."""
+    return not (hf_name in ("shared.weight", *COPIES) or hf_name.endswith("layer_norm.weight"))
+
+
+def from_flax_name(flax_name: str) -> tuple[str, bool]:
+    """PyTorch's name for Flax's ("encoder/block/0/layer/0/SelfAttention/q/kernel").
+
+    Returns:
+      The name, and whether it is a kernel: Flax has kernels the other way round than PyTorch.
+    """
+    *parts, last = flax_name.split("/")
+    known = last in ("kernel", "embedding", "weight")
+    return ".".join([*parts, "weight" if known else last]), last == "kernel"
+
+
 def hf_shapes(config: T5Config) -> dict[str, tuple[int, ...]]:
     """Name and shape of every array that a Hugging Face checkpoint of this configuration holds."""
     return {
@@ -95,7 +114,7 @@ def to_params(state_dict: Mapping[str, np.ndarray], config: T5Config) -> dict[st
         not equal to what it copies.
     """
     state_dict = dict(state_dict)
-    copies = (*_ALIASES, "lm_head.weight") if config.logits_via_embedding else _ALIASES
+    copies = (*COPIES, "lm_head.weight") if config.logits_via_embedding else COPIES
     for copy in copies:
         array = state_dict.pop(copy, None)
         if array is None:
@@ -129,9 +148,13 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
       **overrides: fields of `T5Config` to set otherwise, as `scan_layers` or `dtype`.
 
     Raises:
-      ValueError: for an activation, a number of buckets, or an epsilon that T5 does not have.
+      ValueError: for a model that is no T5, a size that is missing, or an activation, a number of
+        buckets, or an epsilon that T5 does not have.
     """
-    feed_forward = hf_config.get("feed_forward_proj", "relu")
+    kind = hf_config.get("model_type", "t5")
+    if kind not in _MODEL_TYPES:
+        raise ValueError(f"model_type is {kind!r}; known: {[*_MODEL_TYPES]}")
+    feed_forward = hf_config.get("feed_forward_proj", _MODEL_TYPES[kind])
     if feed_forward not in _MLP_ACTIVATIONS:
         raise ValueError(f"feed_forward_proj is {feed_forward!r}; known: {[*_MLP_ACTIVATIONS]}")
     fixed = {
@@ -144,8 +167,11 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
             raise ValueError(f"{name} is {hf_config[name]}, but every T5 here has {value}")
     # Hugging Face's older files say with `tie_word_embeddings` whether logits are rescaled (T5 1.0)
     # or have a matrix of their own (1.1); its newer ones always tie on paper and say it with the
-    # other.
+    # other. mT5 is always of the second kind.
     tied = hf_config.get("scale_decoder_outputs", hf_config.get("tie_word_embeddings", True))
+    missing = [name for name in _SIZES if not isinstance(hf_config.get(name), int)]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} must be there, as whole numbers")
     fields = {
         "vocab_size": hf_config["vocab_size"],
         "emb_dim": hf_config["d_model"],
@@ -156,6 +182,54 @@ def t5_config(hf_config: Mapping[str, Any], **overrides: Any) -> T5Config:
         "num_decoder_layers": hf_config.get("num_decoder_layers") or hf_config["num_layers"],
         "mlp_activations": _MLP_ACTIVATIONS[feed_forward],
         "dropout_rate": hf_config.get("dropout_rate", 0.1),
-        "logits_via_embedding": tied,
+        "logits_via_embedding": bool(tied) and kind == "t5",
     }
     return T5Config(**fields | overrides)
+
+
+def config_json(config: T5Config, dtype: str = "float32") -> dict[str, Any]:
+    """The content of a Hugging Face `config.json` for weights of this configuration.
+
+    Releases 4 and 5 of transformers read it alike: both take `tie_word_embeddings` for whether
+    logits are tied and rescaled, `num_decoder_layers` and `feed_forward_proj` are in both.
+
+    Args:
+      config: the network's; its dtype of computation and its way to stack layers are not told.
+      dtype: of the stored weights.
+
+    Raises:
+      ValueError: Hugging Face's T5 has no such MLP.
+    """
+    projections = {activations: name for name, activations in _MLP_ACTIVATIONS.items()}
+    if config.mlp_activations not in projections:
+        raise ValueError(
+            f"mlp_activations is {config.mlp_activations}; Hugging Face's T5 has {[*projections]}"
+        )
+    feed_forward = projections[config.mlp_activations]
+    gated, _, activation = feed_forward.rpartition("-")
+    return {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "d_model": config.emb_dim,
+        "d_kv": config.head_dim,
+        "d_ff": config.mlp_dim,
+        "num_heads": config.num_heads,
+        "num_layers": config.num_encoder_layers,
+        "num_decoder_layers": config.num_decoder_layers,
+        "feed_forward_proj": feed_forward,
+        "is_gated_act": bool(gated),
+        "dense_act_fn": "gelu_new" if activation == "gelu" else activation,
+        "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 128,
+        "layer_norm_epsilon": 1e-6,
+        "dropout_rate": config.dropout_rate,
+        "initializer_factor": 1.0,
+        "tie_word_embeddings": config.logits_via_embedding,
+        "decoder_start_token_id": 0,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "use_cache": True,
+        "torch_dtype": dtype,
+    }
