@@ -153,7 +153,7 @@ class HuggingFaceSource:
             raise CheckpointError(f"{self.path}: {error}") from None
 
     def _leave_out_copies(self, places: dict[str, _Place]) -> None:
-        """Take copies of the embedding out, after a comparison; the first found may stand for it."""
+        """Take copies of the embedding out, compared; one may stand in for it."""
         copies = [*huggingface.COPIES]
         if self.config.logits_via_embedding:
             copies.append(_LM_HEAD)

@@ -130,9 +130,7 @@ class TorchFile:
             storage = tensor.storage
             start = self._starts.get(storage.key)
             if start is None or start + storage.size * _item_bytes(storage) > size:
-                raise CheckpointError(
-                    f"{self.path} is truncated: the numbers of {name} are missing"
-                )
+                raise CheckpointError(f"{self.path} is truncated: {name} has no numbers")
             if tensor.offset + _extent(tensor) > storage.size:
                 raise CheckpointError(f"{self.path} is damaged: {name} exceeds its storage")
 
