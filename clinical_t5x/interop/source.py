@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import jax.numpy as jnp
 import numpy as np
 
 from clinical_t5x.models.config import T5Config
@@ -42,6 +43,11 @@ class TensorInfo:
         """The number of entries."""
         return math.prod(self.shape)
 
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        """The dtype as numpy has it."""
+        return jnp.dtype(self.dtype)
+
 
 class TensorSource(Protocol):
     """A T5 checkpoint of any layout, read tensor by tensor.
@@ -52,6 +58,7 @@ class TensorSource(Protocol):
       config: the network's sizes, unrolled; what the layout does not say is inferred from shapes.
       step: updates that the parameters have seen, or None where the layout does not say.
       infos: every parameter by its T5X name ("encoder/layers_0/attention/query/kernel"), unrolled.
+        Tensors are read cheapest in this order.
     """
 
     kind: str
