@@ -2,7 +2,7 @@
 
 Weights may be one file or many with an index that says which tensor is where; PhysioNet's releases
 are gzipped. A gzipped file is unpacked block by block into a temporary file first, since the place
-of a tensor in it cannot be reached otherwise; that file has no name and goes with the process.
+of a tensor in it cannot be reached otherwise; the temporary file goes with the process.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ def _could_be_weights(name: str) -> bool:
 
 
 def nothing_found(directory: epath.Path) -> str:
+    """The message for a directory without weights that could be read here."""
     for name, what in _FOREIGN.items():
         if (directory / name).exists():
             return f"{directory} holds {what} ({name}), which cannot be read here"
@@ -145,7 +146,8 @@ class _GzippedTorchFile(TorchFile):
     """A gzipped `.bin`, unpacked into a temporary file for as long as this object lives."""
 
     def __init__(self, path: epath.Path):
-        self._unpacked = tempfile.NamedTemporaryFile(prefix="weights-", suffix=".bin")
+        # Closed, and so removed, with the last reference to this object.
+        self._unpacked = tempfile.NamedTemporaryFile(prefix="weights-")  # noqa: SIM115
         _unpack(path, self._unpacked)
         super().__init__(epath.Path(self._unpacked.name), shown_as=str(path))
 
