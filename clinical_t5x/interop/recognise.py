@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
-from clinical_t5x.interop import weight_files
+from etils import epath
+
+from clinical_t5x.interop import t5x_checkpoint, weight_files
 from clinical_t5x.interop.huggingface_source import HuggingFaceSource
 from clinical_t5x.interop.source import CheckpointError, TensorSource
 from clinical_t5x.storage import absolute
+
+_STEP = re.compile(r"checkpoint_(\d+)")
 
 
 def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
@@ -25,6 +30,38 @@ def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
     place = absolute(path)
     if not place.exists():
         raise CheckpointError(f"{path} does not exist; name a directory or file of weights")
-    if weight_files.recognises(place):
-        return HuggingFaceSource(place, **overrides)
-    raise CheckpointError(weight_files.nothing_found(place))
+    for candidate in (place, newest_step(place)):
+        if candidate is None:
+            continue
+        if t5x_checkpoint.recognises(candidate):
+            return t5x_checkpoint.open_t5x(candidate, **overrides)
+        if weight_files.recognises(candidate):
+            return HuggingFaceSource(candidate, **overrides)
+    raise CheckpointError(_refusal(place))
+
+
+def is_checkpoint(path: str | os.PathLike) -> bool:
+    """Whether `path` looks like a checkpoint of any layout, or a MODEL_DIR, by its names."""
+    place = absolute(path)
+    known = t5x_checkpoint.recognises(place) or weight_files.recognises(place)
+    return known or newest_step(place) is not None
+
+
+def newest_step(directory: epath.Path) -> epath.Path | None:
+    """The directory `checkpoint_N` of the largest N in a MODEL_DIR."""
+    if not directory.is_dir():
+        return None
+    found = [(_STEP.fullmatch(path.name), path) for path in directory.iterdir()]
+    steps = [(int(match[1]), path) for match, path in found if match]
+    return max(steps)[1] if steps else None
+
+
+def _refusal(place: epath.Path) -> str:
+    if not place.is_dir():
+        return f"{place} is no file of weights; known: *.safetensors, *.bin, *.bin.gz, *.msgpack"
+    if (place / "config.json").exists():
+        return weight_files.nothing_found(place)
+    return (
+        f"{place} is no checkpoint; expected a Hugging Face directory (config.json and weights), a"
+        " T5X checkpoint, one of ours, or a MODEL_DIR with checkpoint_N in it"
+    )
