@@ -22,6 +22,8 @@ VERBS = {
     "train": "pre-train or fine-tune, as gin files say",
     "eval": "score a checkpoint on a benchmark",
     "infer": "write a checkpoint's predictions",
+    "export": "make a checkpoint a program of its own (StableHLO)",
+    "precompile": "compile a training run's step before the run",
     "majority": "score the answers that need no model",
     "report": "make tables and charts of results",
     "convert": "convert checkpoints from and to Hugging Face and T5X",

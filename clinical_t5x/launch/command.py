@@ -1,4 +1,4 @@
-"""`python -m t5x.{train,eval,infer}`: flags in, a run, and what to do next."""
+"""`python -m t5x.{train,eval,infer,export,precompile,main}`: flags in, a run, what to do next."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any
 
 from clinical_t5x import console
 from clinical_t5x.launch import environment
-from clinical_t5x.launch.flags import Flags, parse_flags
+from clinical_t5x.launch.flags import RUN_MODES, Flags, parse_flags
 from clinical_t5x.launch.program import check_program, run_program
 from clinical_t5x.launch.programs import entry_function, program_named
 from clinical_t5x.launch.static_check import Configuration
-
-_OUTPUT_MACRO = {"train": "MODEL_DIR", "eval": "EVAL_OUTPUT_DIR", "infer": "INFER_OUTPUT_DIR"}
 
 
 def main_of(verb: str) -> None:
@@ -37,6 +35,8 @@ def serve_entry(verb: str) -> Callable[[str], Any]:
 def run_command_line(verb: str, argv: Sequence[str]) -> int:
     """Run program `verb` with the command line `argv`; the exit code."""
     flags = parse_flags(verb, argv)
+    if verb == "main":
+        verb = _mode(flags)
     asked = {
         "gin_files": flags.gin_files,
         "bindings": flags.gin_bindings,
@@ -45,12 +45,13 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
         "tfds_data_dir": flags.tfds_data_dir,
     }
     configuration = check_program(verb, **asked)
-    output = configuration.macro(_OUTPUT_MACRO[verb])
+    output = configuration.macro(program_named(verb).output)
     files = ", ".join(flags.gin_files)
     console.say(f"{verb}: {files}{f' -> {output}' if output else ''}")
     if flags.dry_run:
         console.say("the configuration is complete, and so is the data home; nothing was run")
         return console.EXIT_DONE
+    environment.set_jax_options(flags.jax_options)
     environment.join_processes(flags)
     started = time.monotonic()
     run_program(
@@ -66,11 +67,23 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
     return console.EXIT_DONE
 
 
+def _mode(flags: Flags) -> str:
+    """What --run_mode of t5x.main asks for."""
+    if flags.run_mode is None:
+        raise console.UserError(f"--run_mode is missing; give one of {', '.join(RUN_MODES)}")
+    return flags.run_mode
+
+
 def _next_command(verb: str, flags: Flags, configuration: Configuration) -> str:
     """What a person would type after this run, as far as this project's recipes go."""
-    output = shlex.quote(str(configuration.macro(_OUTPUT_MACRO[verb])))
+    output = shlex.quote(str(configuration.macro(program_named(verb).output)))
     if verb == "infer":
         return f"ls {output}"
+    if verb == "export":
+        return f"python {output}/load_example.py --check"
+    if verb == "precompile":
+        files = " ".join(f"--gin_file={shlex.quote(name)}" for name in flags.gin_files)
+        return f"python -m t5x.train {files}"
     if verb == "eval":
         return f"python -m clinical_t5x.report --runs {output}"
     task = str(configuration.macro("MIXTURE_OR_TASK_NAME"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from etils import epath
 
+from clinical_t5x.console import UserError
 from clinical_t5x.launch.flags import Flags
 from clinical_t5x.storage import absolute
 
@@ -83,3 +86,36 @@ def join_processes(flags: Flags) -> None:
     }
     given = {name: value for name, value in options.items() if value is not None}
     jax.distributed.initialize(**given)
+
+
+def set_jax_options(options: Sequence[tuple[str, str]]) -> None:
+    """Set JAX's options from its own flags, `--jax_NAME=VALUE`.
+
+    Raises:
+      UserError: JAX has no such option, or it takes no such value.
+    """
+    if not options:
+        return
+    import jax
+
+    known = jax.config.values
+    for name, text in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean --{near[0]}?" if near else "JAX's documentation lists them"
+            raise UserError(f"--{name}: JAX has no such option; {advice}")
+        try:
+            jax.config.update(name, _like(known[name], text))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"--{name}={text}: {error}") from None
+
+
+def _like(current: Any, text: str) -> Any:
+    """A flag's text as the type that the option has now."""
+    if isinstance(current, bool):
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ValueError("true or false")
+        return text.lower() in ("true", "1")
+    if isinstance(current, int | float):
+        return type(current)(text)
+    return text

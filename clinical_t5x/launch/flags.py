@@ -1,4 +1,4 @@
-"""T5X's command-line flags, the same for the train, eval and infer programs.
+"""T5X's command-line flags, the same for all programs.
 
 `--gin.NAME=VALUE` is rewritten to a binding; a value that gin cannot read is taken as a string, so
 that `--gin.MODEL_DIR=/x/y` needs no quotes inside quotes.
@@ -19,7 +19,16 @@ from gin import config_parser
 _NAME = re.compile(r"^[A-Za-z_][\w./]*$")
 _OPENERS = "[({'\"@%"
 _NOT_PYTHON = {"true": "True", "false": "False", "none": "None", "null": "None"}
-_IGNORED_ABSL = ("alsologtostderr", "logtostderr", "showprefixforinfo")
+# T5X's names for its programs in t5x.main, which are also the names of their modules.
+RUN_MODES = ("train", "eval", "infer", "precompile", "export")
+
+_IGNORED_ABSL = (
+    "alsologtostderr",
+    "noalsologtostderr",
+    "logtostderr",
+    "nologtostderr",
+    "showprefixforinfo",
+)
 _IGNORED_ABSL_WITH_VALUE = ("verbosity", "stderrthreshold", "log_dir", "logger_levels")
 _FIDDLE = ("fdl_config", "fdl_config_file", "fdl_set", "fdl_tag", "fdl_fiddler", "fiddler")
 
@@ -41,16 +50,19 @@ class Flags:
     initialization_timeout: int | None = None
     dry_run: bool = False
     json: bool = False
+    run_mode: str | None = None
+    jax_options: tuple[tuple[str, str], ...] = ()
 
 
 def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
-    """Parse the command line of program `verb` ("train", "eval" or "infer").
+    """Parse the command line of program `verb`; "main" is the one that is told by --run_mode.
 
     Raises:
       UserError: an unknown flag, a malformed --gin flag, a flag of T5X's Fiddle interface.
       SystemExit: `--help` was given and has been answered.
     """
     plain, bindings = _split_gin_flags(argv)
+    plain, jax_options = _split_jax_flags(plain)
     given = _parser(verb).parse_args(plain)
     if getattr(given, "seed", None) is not None:
         bindings.append(f"RANDOM_SEED = {given.seed}")
@@ -73,6 +85,8 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
         initialization_timeout=given.initialization_timeout,
         dry_run=given.dry_run,
         json=given.json,
+        run_mode=getattr(given, "run_mode", None),
+        jax_options=tuple(jax_options),
     )
 
 
@@ -93,6 +107,20 @@ def _split_gin_flags(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             plain.append(argument)
     return plain, bindings
+
+
+def _split_jax_flags(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Separate JAX's own flags, `--jax_NAME=VALUE`, `--jax_NAME` and `--nojax_NAME`."""
+    plain, options = [], []
+    for argument in argv:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--jax_"):
+            options.append((name, value if equals else "true"))
+        elif argument.startswith("--nojax_"):
+            options.append((name.removeprefix("no"), "false"))
+        else:
+            plain.append(argument)
+    return plain, options
 
 
 def binding_from_flag(text: str) -> str:
@@ -181,9 +209,12 @@ def _parser(verb: str) -> argparse.ArgumentParser:
     add("--seqio_additional_cache_dirs", metavar="DIRS", help="caches of SeqIO tasks (a,b)")
     add("--dry_run", action="store_true", help="check configuration and data, then stop")
     add("--json", action="store_true", help="end with a summary in JSON")
-    if verb == "train":
+    if verb == "main":
+        modes = sorted(RUN_MODES)
+        add("--run_mode", choices=modes, metavar="MODE", help=f"one of {', '.join(modes)}")
+    if verb in ("train", "main"):
         add("--seed", type=int, metavar="N", help="the same as --gin.RANDOM_SEED=N")
-    if verb == "infer":
+    if verb in ("infer", "main"):
         add("--shard_id", type=int, metavar="N", help="which shard of the inputs to run")
     add("--multiprocess_gpu", action="store_true", help="join a group of GPU processes")
     add("--coordinator_address", metavar="HOST:PORT", help="the group's first process")
@@ -209,4 +240,10 @@ _EPILOG = {
     "--gin_file=gin/eval_mednli.gin --gin.CHECKPOINT_PATH=runs/x\n" + _COMMON_EPILOG,
     "infer": "example: python -m t5x.infer --gin_file=gin/clinical_base.gin "
     "--gin_file=gin/infer_mednli.gin --gin.CHECKPOINT_PATH=runs/x\n" + _COMMON_EPILOG,
+    "export": "example: python -m t5x.export --gin_file=gin/models/clinical_base.gin "
+    "--gin_file=gin/export_mednli.gin --gin.CHECKPOINT_PATH=runs/x\n" + _COMMON_EPILOG,
+    "precompile": "example: python -m t5x.precompile --gin_file=gin/clinical_large.gin\n"
+    + _COMMON_EPILOG,
+    "main": "example: python -m t5x.main --run_mode=train --gin_file=gin/clinical_large.gin\n"
+    + _COMMON_EPILOG,
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
-from clinical_t5x.launch import symbols
+from clinical_t5x.launch import absent_tasks, symbols
 from clinical_t5x.launch.gin_reading import COMMAND_LINE, Binding, Import, Place, Reading
-from clinical_t5x.launch.programs import MAIN_NAMES
+from clinical_t5x.launch.programs import MAIN_NAMES, entry_place
 from clinical_t5x.launch.symbols import MissingNameError, Symbol
 
 _UNKNOWN = Symbol("unknown", "")
@@ -27,7 +27,7 @@ class Names:
             self._check_import(statement)
 
     def _check_import(self, statement: Import) -> None:
-        if statement.module == "__main__":
+        if statement.module == "__main__" or absent_tasks.is_absent(statement.module):
             return
         head, *rest = statement.module.split(".")
         try:
@@ -47,8 +47,9 @@ class Names:
         return self._seen[key]
 
     def entry(self, name: str) -> Symbol:
-        """What `name` means on `__main__`."""
-        return self._follow("__main__", (name,))
+        """What the program's function `name` is."""
+        module, attribute = entry_place(name)
+        return symbols.resolve(module, (attribute,))
 
     def _resolve(self, selector: str, binding: Binding) -> Symbol | None:
         if not binding.symbols.dynamic_registration:
@@ -61,6 +62,9 @@ class Names:
             near = suggest(head, binding.symbols.modules)
             reason = f"{head} is not imported in this file{near}"
             self._report(f"{binding.place}: unknown name {selector}: {reason}")
+            return None
+        if absent_tasks.is_absent(module):
+            self._report(f"{binding.place}: {selector} is from {module}, which is not installed")
             return None
         try:
             symbol = self._follow(module, tuple(rest))

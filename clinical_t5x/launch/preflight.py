@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.launch import absent_tasks
 from clinical_t5x.launch.gin_reading import Binding
 from clinical_t5x.launch.static_check import Configuration
 from clinical_t5x.storage import data_home, is_complete
@@ -50,6 +51,7 @@ def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None)
     Raises:
       UserError: something is missing; the message has the commands that make it.
     """
+    _check_task_package(configuration)
     corpus = _bound_value(configuration, _CORPUS_TASK, "corpus") or _DEFAULT_NAME
     for module, binding in _task_modules(configuration):
         _check_module(module, binding)
@@ -58,6 +60,19 @@ def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None)
     if _VOCABULARY in configuration.reached:
         _check_vocabulary(configuration)
     _check_checkpoint(configuration)
+
+
+def _check_task_package(configuration: Configuration) -> None:
+    """Say early that a task comes from a package that is not installed."""
+    name = configuration.macros.get("MIXTURE_OR_TASK_NAME")
+    if name is None:
+        return
+    for module in filter(absent_tasks.is_absent, name.symbols.modules.values()):
+        raise UserError(
+            f"{name.place}: the task {name.value!r} is one of {module}, which is not installed; "
+            "name another with --gin.MIXTURE_OR_TASK_NAME=... and the module that registers it "
+            "with --gin.MIXTURE_OR_TASK_MODULE=..."
+        )
 
 
 def _bound_value(configuration: Configuration, identity: str, parameter: str) -> Any:

@@ -1,4 +1,4 @@
-"""One configured call of train, evaluate or infer: from a command, the demo, a test, a notebook."""
+"""One configured call of a program: from a command, the demo, a test, a notebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from clinical_t5x.console import Stopped, UserError
 from clinical_t5x.data.quiet_import import import_tensorflow
-from clinical_t5x.launch import environment, facade, preflight, static_check
+from clinical_t5x.launch import absent_tasks, environment, facade, preflight, static_check
 from clinical_t5x.launch.flags import binding_from_text
 from clinical_t5x.launch.gin_reading import COMMAND_LINE, Binding, read_configuration
 from clinical_t5x.launch.gin_summary import summarize_gin_config
@@ -37,7 +37,12 @@ _EXAMPLE_FILES = {
     "train": "gin/clinical_large.gin",
     "eval": "gin/models/clinical_base.gin --gin_file=gin/eval_mednli.gin",
     "infer": "gin/models/clinical_base.gin --gin_file=gin/infer_mednli.gin",
+    "export": "gin/models/clinical_base.gin --gin_file=t5x/configs/runs/export.gin",
+    "precompile": "gin/clinical_large.gin",
 }
+
+# Where a program looks for gin files when --gin_search_paths says nothing, besides the usual.
+_DEFAULT_SEARCH_PATHS = {"export": ("t5x/configs",)}
 
 
 def run_program(
@@ -54,7 +59,7 @@ def run_program(
     """Configure with gin and run the program once; may be called again and again in a process.
 
     Args:
-      verb: "train", "eval" or "infer".
+      verb: "train", "eval", "infer", "export" or "precompile".
       gin_files: applied in order; looked up in `search_paths`, the working directory, the clone.
       bindings: gin statements such as "TRAIN_STEPS = 2", applied after the files. As on the
         command line, a value that is not gin is taken as a string.
@@ -73,10 +78,9 @@ def run_program(
     """
     announce = announce or (lambda line: None)
     statements = [binding_from_text(binding) for binding in bindings]
-    search_path = SearchPath(search_paths)
-    program = program_named(verb)
+    search_path = SearchPath(search_paths, _DEFAULT_SEARCH_PATHS.get(verb, ()))
     with environment.data_home_of(data_dir, tfds_data_dir) as tfds_apart:
-        configuration = _check(program, gin_files, statements, search_path, tfds_apart)
+        program, configuration = _check(verb, gin_files, statements, search_path, tfds_apart)
         for notice in configuration.notices:
             announce(f"note: {notice}")
         if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
@@ -85,6 +89,7 @@ def run_program(
         with (
             environment.seqio_directories(tfds_apart, seqio_cache_dirs),
             names_on_main(),
+            absent_tasks.stand_ins(configuration.modules),
             _gin_configured(gin_files, statements, search_path),
         ):
             return _call(program, configuration)
@@ -105,25 +110,27 @@ def check_program(
       UserError: a mistake in the configuration, or missing data.
     """
     statements = [binding_from_text(binding) for binding in bindings]
+    search_path = SearchPath(search_paths, _DEFAULT_SEARCH_PATHS.get(verb, ()))
     with environment.data_home_of(data_dir, tfds_data_dir) as apart:
-        return _check(program_named(verb), gin_files, statements, SearchPath(search_paths), apart)
+        return _check(verb, gin_files, statements, search_path, apart)[1]
 
 
 def _check(
-    program: Program,
+    verb: str,
     gin_files: Sequence[str],
     statements: Sequence[str],
     search_path: SearchPath,
     tfds_data_dir: str | None,
-) -> Configuration:
+) -> tuple[Program, Configuration]:
+    program = program_named(verb)
     if not gin_files:
-        example = _EXAMPLE_FILES[program.verb]
-        raise UserError(f"no gin file; name one, such as --gin_file={example}")
+        raise UserError(f"no gin file; name one, such as --gin_file={_EXAMPLE_FILES[verb]}")
     facade.provide()
     reading = read_configuration(gin_files, statements, search_path)
+    program = static_check.program_meant(reading, program)
     configuration = static_check.check(reading, program)
     preflight.check_inputs(configuration, tfds_data_dir)
-    return configuration
+    return program, configuration
 
 
 def _float32_on_cpu(configuration: Configuration, announce: Callable[[str], None]) -> list[str]:
@@ -205,7 +212,7 @@ def _call(program: Program, configuration: Configuration) -> Any:
     function = entry_function(program)
     configured = gin.get_configurable(function)
     try:
-        return configured(**_defaults(function, configuration))
+        return configured(**_defaults(program, function, configuration))
     except UserError as error:
         raise UserError(_without_gin(error)) from error
     except Stopped as stopped:
@@ -220,14 +227,14 @@ def _call(program: Program, configuration: Configuration) -> Any:
         raise UserError(f"the configuration cannot be used: {_without_gin(error)}") from error
 
 
-def _defaults(function: Callable, configuration: Configuration) -> dict[str, Any]:
-    """T5X's default of writing config.gin, where the gin files do not say otherwise."""
+def _defaults(program: Program, function: Callable, configuration: Configuration) -> dict[str, Any]:
+    """The program's own arguments, and T5X's default of writing config.gin."""
     identity = f"{function.__module__}:{function.__name__}"
     name = "summarize_config_fn"
     is_open = name in inspect.signature(function).parameters
     if not is_open or configuration.bound(identity, name):
-        return {}
-    return {name: summarize_gin_config}
+        return program.arguments
+    return {name: summarize_gin_config, **program.arguments}
 
 
 def _raised_in_models(traceback: types.TracebackType | None) -> bool:

@@ -11,37 +11,60 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from clinical_t5x.console import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """One of train, eval, infer.
+    """One of train, eval, infer, export, precompile.
 
     entry: name of the function that gin configures, as gin files call it.
-    script: the alias that T5X's files give to `__main__`.
+    script: what T5X's files call the module of that function; an alias of `__main__`, or a module.
     run_file: T5X's gin file that configures the function.
+    output: the macro that says where results go.
+    arguments: what the function gets besides what gin binds.
     """
 
     verb: str
     entry: str
     script: str
     run_file: str
+    output: str
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+_RUNS = "t5x/configs/runs"
 PROGRAMS = {
-    "train": Program("train", "train", "train_script", "t5x/configs/runs/pretrain.gin"),
-    "eval": Program("eval", "evaluate", "eval_script", "t5x/configs/runs/eval.gin"),
-    "infer": Program("infer", "infer", "infer_script", "t5x/configs/runs/infer.gin"),
+    "train": Program("train", "train", "train_script", f"{_RUNS}/pretrain.gin", "MODEL_DIR"),
+    "eval": Program("eval", "evaluate", "eval_script", f"{_RUNS}/eval.gin", "EVAL_OUTPUT_DIR"),
+    "infer": Program("infer", "infer", "infer_script", f"{_RUNS}/infer.gin", "INFER_OUTPUT_DIR"),
+    "export": Program("export", "save", "export_lib", f"{_RUNS}/export.gin", "MODEL_OUTPUT_DIR"),
+    "precompile": Program(
+        "precompile", "precompile", "train_script", f"{_RUNS}/precompile.gin", "MODEL_DIR"
+    ),
 }
+
+# `precompile` of a training run's own gin files, which is the run itself up to its compilation.
+PRECOMPILE_RUN = dataclasses.replace(
+    PROGRAMS["train"], verb="precompile", arguments={"compile_only": True}
+)
 
 # Names that gin files may find on `__main__`: the module and attribute behind each.
 MAIN_NAMES = {
     "train": ("clinical_t5x.training.train", "train"),
     "evaluate": ("clinical_t5x.training.evaluate", "evaluate"),
     "infer": ("clinical_t5x.training.infer", "infer"),
+    "precompile": ("clinical_t5x.training.precompile", "precompile"),
+    "create_task_from_tfexample_file": (
+        "clinical_t5x.data.tfexample_task",
+        "create_task_from_tfexample_file",
+    ),
 }
+
+# The programs' functions: those above, and one that gin files reach by the module t5x.export_lib.
+_FUNCTIONS = {**MAIN_NAMES, "save": ("clinical_t5x.export.saving", "save")}
 
 
 def program_named(verb: str) -> Program:
@@ -55,9 +78,14 @@ def program_named(verb: str) -> Program:
     return PROGRAMS[verb]
 
 
+def entry_place(name: str) -> tuple[str, str]:
+    """The module and attribute of a program's function, by the name of the function."""
+    return _FUNCTIONS[name]
+
+
 def entry_function(program: Program) -> Callable:
     """The function that `program` runs, imported."""
-    module, attribute = MAIN_NAMES[program.entry]
+    module, attribute = entry_place(program.entry)
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -18,10 +18,19 @@ from clinical_t5x.launch import facade
 class SearchPath:
     """An ordered list of directories in which gin files are looked up."""
 
-    def __init__(self, given: Iterable[str | os.PathLike] = ()):
-        candidates = [*map(os.fspath, given), "."]
+    def __init__(self, given: Iterable[str | os.PathLike] = (), default: Iterable[str] = ()):
+        """Order the directories.
+
+        Args:
+          given: what --gin_search_paths names.
+          default: what a program looks in where nothing is given; relative to the working
+            directory, then to the clone.
+        """
+        given, default = [*map(os.fspath, given)], list(default)
+        candidates = [*(given or default), "."]
         if facade.CHECKOUT is not None:
-            candidates.append(os.fspath(facade.CHECKOUT))
+            places = [] if given else default
+            candidates += [os.path.join(facade.CHECKOUT, place) for place in [*places, "."]]
         absolute = [os.path.abspath(os.path.expanduser(path)) for path in candidates]
         self.directories: tuple[str, ...] = tuple(dict.fromkeys(absolute))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from clinical_t5x.console import UserError
-from clinical_t5x.launch import symbols
+from clinical_t5x.launch import absent_tasks, accepted, symbols
 from clinical_t5x.launch.gin_names import Names, suggest
 from clinical_t5x.launch.gin_reading import (
     COMMAND_LINE,
@@ -23,7 +23,7 @@ from clinical_t5x.launch.gin_reading import (
     Reference,
     iterate_leaves,
 )
-from clinical_t5x.launch.programs import MAIN_NAMES, Program
+from clinical_t5x.launch.programs import PRECOMPILE_RUN, PROGRAMS, Program
 from clinical_t5x.launch.symbols import Symbol
 
 # Macros of T5X's files that not every program uses.
@@ -41,6 +41,10 @@ _EXAMPLES = {
     "MIXTURE_OR_TASK_NAME": "mimic_pretrain_v1",
     "DROPOUT_RATE": "0.1",
     "TASK_FEATURE_LENGTHS": "\"{'inputs': 512, 'targets': 114}\"",
+    "MODEL_OUTPUT_DIR": "runs/export",
+    "MODEL_NAME": "my_model",
+    "TF_EXAMPLE_FILE_PATHS": "\"['examples.tfrecord']\"",
+    "TF_EXAMPLE_FILE_TYPE": "tfrecord",
 }
 
 
@@ -83,6 +87,14 @@ class Configuration:
         ]
 
 
+def program_meant(reading: Reading, program: Program) -> Program:
+    """The program itself; for `precompile` with a training run's gin files, that run compiled."""
+    bound = {binding.selector.rpartition(".")[2] for binding in reading.bindings}
+    if program.entry == "precompile" and "precompile" not in bound and "train" in bound:
+        return PRECOMPILE_RUN
+    return program
+
+
 def check(reading: Reading, program: Program) -> Configuration:
     """Check a configuration for `program`.
 
@@ -112,9 +124,16 @@ class _Check:
         self._walk()
         self._check_values()
         self._stop_on_problems()
+        without_effect = self._without_effect()
+        self._stop_on_problems()
         self._check_command_line_macros()
         self._stop_on_problems()
-        notices = (*self._reading.notices, *self._unused_in_files())
+        notices = (
+            *self._reading.notices,
+            *self._absent_tasks(),
+            *without_effect,
+            *self._unused_in_files(),
+        )
         modules = frozenset(found.module for found in self._reading.imports)
         reached = frozenset(self._reached)
         return Configuration(self._macros, self._parameters, reached, notices, modules)
@@ -164,7 +183,8 @@ class _Check:
         program, configured = self._program, {identity for _, identity, _ in self._parameters}
         if self._names.entry(program.entry).identity in configured:
             return
-        others = [name for name in MAIN_NAMES if self._names.entry(name).identity in configured]
+        entries = [other.entry for other in PROGRAMS.values()]
+        others = [name for name in entries if self._names.entry(name).identity in configured]
         what = f"they configure {others[0]} instead" if others else "no run file is among them"
         raise UserError(
             f"the gin files do not configure {program.entry} ({what}); "
@@ -189,6 +209,7 @@ class _Check:
                     found = (inner, _identity(symbol, reference.name))
                     if reference.called:
                         self._check_required(symbol, inner, reference.name)
+                        self._check_can_be_built(symbol, reference, stands_in)
                     if found not in seen:
                         seen.add(found)
                         waiting.append(found)
@@ -227,6 +248,44 @@ class _Check:
                     f"{full}.{parameter} has no value; bind it in a gin file or with "
                     f"--gin.{full}.{parameter}=VALUE"
                 )
+
+    def _check_can_be_built(self, symbol: Symbol, reference: Reference, binding: Binding) -> None:
+        reason = accepted.REFUSED.get(symbol.identity)
+        if reason is not None:
+            self._problems.append(f"{binding.place}: {reference.name} is not supported: {reason}")
+
+    def _without_effect(self) -> list[str]:
+        """What the gin files ask for that means nothing here, a line for each reason."""
+        found: dict[str, list[str]] = {}
+        for (_, identity, parameter), binding in self._parameters.items():
+            if identity not in self._reached:
+                continue
+            entry = accepted.without_effect(identity, parameter)
+            if entry is None or self._is_one_of(binding.value, entry.same):
+                continue
+            name = f"{binding.selector}.{parameter}"
+            if entry.refused:
+                self._problems.append(
+                    f"{binding.place}: {name} is T5X's and not supported: {entry.reason}"
+                )
+            else:
+                found.setdefault(entry.reason, []).append(name)
+        return accepted.notices(found)
+
+    def _absent_tasks(self) -> Iterator[str]:
+        modules = dict.fromkeys(found.module for found in self._reading.imports)
+        for module in filter(absent_tasks.is_absent, modules):
+            yield f"{module} is not installed: the tasks that it registers are not known"
+
+    def _is_one_of(self, value: Any, same: tuple[Any, ...]) -> bool:
+        """Whether a bound value is among literals, and references written as "@Name"."""
+        for _ in range(len(self._macros) + 1):
+            if not isinstance(value, Macro) or value.name not in self._macros:
+                break
+            value = self._macros[value.name].value
+        if isinstance(value, Reference):
+            return f"@{value.name.rpartition('.')[2]}" in same
+        return any(type(value) is type(other) and value == other for other in same)
 
     def _check_values(self) -> None:
         for name, binding in sorted(self._macros.items()):

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable
 
@@ -316,14 +317,22 @@ def _spec(name: str) -> importlib.machinery.ModuleSpec:
         spec = _top_level_spec(name)
     else:
         locations = _spec(parent).submodule_search_locations
-        spec = (
-            importlib.machinery.PathFinder.find_spec(name, list(locations))
-            if locations is not None
-            else None
-        )
+        spec = None if locations is None else _spec_within(name, last, list(locations))
     if spec is None:
         raise MissingNameError(parent or "Python's search path", last, ())
     return spec
+
+
+def _spec_within(
+    name: str, last: str, locations: list[str]
+) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.machinery.PathFinder.find_spec(name, locations)
+    except KeyError:  # a namespace folder, whose spec asks for its parent as a loaded module
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        folders = [os.path.join(location, last) for location in locations]
+        spec.submodule_search_locations = [folder for folder in folders if os.path.isdir(folder)]
+        return spec
 
 
 def _top_level_spec(name: str) -> importlib.machinery.ModuleSpec | None:

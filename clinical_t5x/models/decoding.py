@@ -56,6 +56,15 @@ BEAM_RULES = {
 }
 
 
+def _refuse_t5x_only(function: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{function}.{name} is T5X's and is not supported: decoding here has its own state "
+                "and starts at the first token; prompts go into the inputs"
+            )
+
+
 def _next_log_probs(logits, inputs, step, suppressed_tokens: Sequence[int]):
     """Log-probabilities `[B, G, V]` of the token after position `step`.
 
@@ -103,6 +112,11 @@ def temperature_sample(
     *,
     rescale_log_probs: bool = True,
     suppressed_tokens: Sequence[int] = (),
+    max_decode_steps_hard_limit: int | None = None,
+    cache_offset: int = 0,
+    initial_index: None = None,
+    state_callback_fn: None = None,
+    logit_callback_fn: None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Draw each next token from the model's distribution; with `topk=1`, T5X's default, greedily.
 
@@ -123,13 +137,27 @@ def temperature_sample(
       rescale_log_probs: True scores by the distribution drawn from (so that greedy sequences score
         0, as in T5X), False by the model's own.
       suppressed_tokens: ids that must not occur.
+      max_decode_steps_hard_limit: where positive, `max_decode_steps` is cut to it.
+      cache_offset: ignored, a parameter of T5X: the cache knows its own layout.
+      initial_index, state_callback_fn, logit_callback_fn: parameters of T5X; must be None.
 
     Returns:
       Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of
       score.
+
+    Raises:
+      ValueError: for settings that exclude each other or that only T5X has.
     """
     if topk and topp:
         raise ValueError(f"topk={topk} and topp={topp} exclude each other; set one of them to 0")
+    _refuse_t5x_only(
+        "temperature_sample",
+        initial_index=initial_index,
+        state_callback_fn=state_callback_fn,
+        logit_callback_fn=logit_callback_fn,
+    )
+    if max_decode_steps is not None and (max_decode_steps_hard_limit or 0) > 0:
+        max_decode_steps = min(max_decode_steps, max_decode_steps_hard_limit)
     key = jax.random.key(0) if decode_rng is None else decode_rng
     batch, length = inputs.shape
     steps = length if max_decode_steps is None else min(length, max_decode_steps)
@@ -219,6 +247,10 @@ def beam_search(
     *,
     length_penalty: str = "t5x",
     suppressed_tokens: Sequence[int] = (),
+    min_log_prob: float = NEG_INF,
+    max_decode_step: int = -1,
+    cache_offset: int = 0,
+    initial_index: None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Keep the `num_decodes` likeliest hypotheses and return them by length-penalised score.
 
@@ -234,12 +266,21 @@ def beam_search(
       length_penalty: "t5x" for T5X's rules with its penalty `((5 + length) / 6) ** alpha`, or
         "huggingface" for those of transformers' generate with `length ** alpha`.
       suppressed_tokens: ids that must not occur.
+      min_log_prob: the search ends when no running hypothesis of any example has a higher
+        log-probability.
+      max_decode_step: ignored, a parameter of T5X: it acts only together with `initial_index`.
+      cache_offset: ignored, a parameter of T5X: the cache knows its own layout.
+      initial_index: a parameter of T5X; must be None.
 
     Returns:
       Tokens int32 `[B, G, L]` and scores `[B, G]`, each example's decodes in ascending order of
       score (the best is last, as in T5X).
+
+    Raises:
+      ValueError: for an unknown penalty, or a setting that only T5X has.
     """
     del decode_rng
+    _refuse_t5x_only("beam_search", initial_index=initial_index)
     if length_penalty not in BEAM_RULES:
         raise ValueError(f"length_penalty is {length_penalty!r}; it must be one of {[*BEAM_RULES]}")
     rule = BEAM_RULES[length_penalty]
@@ -258,7 +299,11 @@ def beam_search(
         return _collect(state, candidates, ends, rule, alpha, steps)
 
     state = jax.lax.while_loop(
-        lambda state: (state.step < steps) & jnp.any(state.open),
+        lambda state: (
+            (state.step < steps)
+            & jnp.any(state.open)
+            & jnp.any(state.live_log_probs > min_log_prob)
+        ),
         advance,
         _start(inputs.shape[0], num_decodes, length, cache),
     )

@@ -58,7 +58,8 @@ class EncoderDecoderModel:
           default_decoder_params: parameters of `decode_fn` in every prediction.
 
         Raises:
-          ValueError: if a vocabulary does not fit into the embedding, or the factor is unknown.
+          ValueError: if a vocabulary does not fit into the embedding (a vocabulary in a bucket is
+            first opened when parameters are made or used), or the factor is unknown.
         """
         self.module = module
         self.input_vocabulary = input_vocabulary
@@ -72,7 +73,9 @@ class EncoderDecoderModel:
         self.default_decoder_params = dict(default_decoder_params or {})
         if isinstance(loss_normalizing_factor, str):
             losses.parse_normalizing_factor(loss_normalizing_factor)
-        self._check_vocabularies()
+        self._vocabularies_fit = False
+        if not any(map(_is_remote, (input_vocabulary, output_vocabulary))):
+            self._check_vocabularies()
         # One graph for all parameter values, made without allocating any.
         self._graph, self._abstract = nnx.split(nnx.eval_shape(lambda: module.build(nnx.Rngs(0))))
         self._predict = jax.jit(
@@ -86,6 +89,8 @@ class EncoderDecoderModel:
         return self.module.config
 
     def _check_vocabularies(self) -> None:
+        if self._vocabularies_fit:
+            return
         for name in ("input_vocabulary", "output_vocabulary"):
             vocabulary = getattr(self, name)
             if vocabulary is not None and vocabulary.vocab_size > self.config.vocab_size:
@@ -95,9 +100,11 @@ class EncoderDecoderModel:
                     f"T5Config.vocab_size is {self.config.vocab_size}; set "
                     f"network.T5Config.vocab_size = {padded}"
                 )
+        self._vocabularies_fit = True
 
     def init_params(self, rng: jax.Array) -> Params:
         """Freshly initialised float32 parameters, a pure function of the key."""
+        self._check_vocabularies()
         return nnx.to_pure_dict(nnx.state(self.module.build(nnx.Rngs(rng))))
 
     def abstract_params(self) -> Params:
@@ -120,6 +127,7 @@ class EncoderDecoderModel:
 
     def bind(self, params: Params) -> T5:
         """The network with these parameters in it."""
+        self._check_vocabularies()
         return nnx.merge(self._graph, params)
 
     def logits(self, params: Params, batch: Batch, dropout_rng=None) -> jax.Array:
@@ -293,6 +301,11 @@ def get_input_vocabulary(model: EncoderDecoderModel) -> Any:
 def get_output_vocabulary(model: EncoderDecoderModel) -> Any:
     """The model's output vocabulary (T5X's gin files refer to it by this function)."""
     return model.output_vocabulary
+
+
+def _is_remote(vocabulary: Any) -> bool:
+    """Whether opening the vocabulary means a network: then it waits until something needs it."""
+    return "://" in str(getattr(vocabulary, "sentencepiece_model_file", ""))
 
 
 def _is_instance(kind, value) -> bool:

@@ -115,9 +115,14 @@ def attention_mask(causal_QK, key_is_token_BK, query_segments=None, key_segments
 
 
 class Transformer:
-    """What gin binds as the model's module: a configuration that can be built into a `T5`."""
+    """What gin binds as the model's module: a configuration that can be built into a `T5`.
 
-    def __init__(self, config: T5Config):
+    Args:
+      config: the sizes.
+      parent, name: ignored, parameters of T5X's module: this one stands in no other.
+    """
+
+    def __init__(self, config: T5Config, parent: None = None, name: str | None = None):
         self.config = config
 
     def build(self, rngs: nnx.Rngs) -> T5:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from clinical_t5x.training.sources import check_vocabularies, open_evaluator
 if TYPE_CHECKING:
     from clinical_t5x.evaluation.results import Evaluation
     from clinical_t5x.partitioning import PjitPartitioner
-
-_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -57,10 +54,6 @@ def evaluate(
     Raises:
       UserError: missing data or checkpoints, or a checkpoint of another model.
     """
-    if training_evaluator_cls is not None:
-        _log.info("evaluate ignores training_evaluator_cls: train reports the held-out loss")
-    if fallback_init_rng is not None:
-        _log.info("evaluate ignores fallback_init_rng: a missing checkpoint is an error")
     with console.interrupt_on_sigterm():
         evaluator = open_evaluator(
             inference_evaluator_cls, dataset_cfg, output_dir, with_text=with_text

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,18 +29,7 @@ from clinical_t5x.training.sources import check_vocabularies, open_examples
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
 
-_log = logging.getLogger(__name__)
-
 _MODES = ("predict", "predict_with_aux", "score")
-
-# Parameters of T5X's infer that steer parts which do not exist here.
-_IGNORED = {
-    "write_fn": "lines are written as they come",
-    "merge_fn": "chunks are joined in order",
-    "train_state_initializer_cls": "parameters are restored onto their shardings",
-    "fallback_init_rng": "a missing checkpoint is an error",
-    "verify_matching_vocabs_fn": "vocabularies are compared by content",
-}
 
 
 def infer(
@@ -92,8 +80,6 @@ def infer(
         raise UserError(f"infer.mode = {mode!r}: choose from {', '.join(_MODES)}")
     if not 0 <= shard_id < num_shards:
         raise UserError(f"infer.shard_id = {shard_id}: must be from 0 to {num_shards - 1}")
-    given = (write_fn, merge_fn, train_state_initializer_cls, fallback_init_rng)
-    _tell_ignored((*given, verify_matching_vocabs_fn))
     task = dataset_cfg.mixture_or_task_name
     output = _Output(
         epath.Path(output_dir).expanduser(), task, mode, file_extension, shard_id, num_shards
@@ -123,13 +109,6 @@ def infer(
         )
         _write_chunks(job, predictor, output, checkpoint_period * dataset_cfg.batch_size)
         return output.merge() if merge_chunked_results else output.chunks
-
-
-def _tell_ignored(values: Sequence[Any]) -> None:
-    named = zip(_IGNORED.items(), values, strict=True)
-    reasons = [f"{name} ({why})" for (name, why), value in named if value is not None]
-    if reasons:
-        _log.info("infer ignores %s", ", ".join(reasons))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,24 +142,28 @@ class _Job:
 
         records = [self.examples.records[position] for position in positions]
         requests = [
-            Request(str(record["id"]), "", self.examples.inputs[position])
+            Request(str(record.get("id", position)), "", self.examples.inputs[position])
             for record, position in zip(records, positions, strict=True)
         ]
         if self.mode == "score":
             targets = [self.examples.targets[position] for position in positions]
             for index, score in enumerate(predictor.score(requests, targets)):
-                yield positions[index], {**self._inputs(records[index]), "score": float(score)}
+                inputs = self._inputs(records[index], positions[index])
+                yield positions[index], {**inputs, "score": float(score)}
             return
         limit = self.examples.feature_lengths["targets"]
         for index, made in predictor.generate(requests, max_target_tokens=limit):
-            line = {**self._inputs(records[index]), "prediction": made.text}
+            inputs = self._inputs(records[index], positions[index])
+            line = {**inputs, "prediction": made.text}
             if self.mode == "predict_with_aux":
                 line["aux"] = {"scores": made.score}
             yield positions[index], line
 
-    def _inputs(self, record: dict[str, Any]) -> dict[str, Any]:
+    def _inputs(self, record: dict[str, Any], position: int) -> dict[str, Any]:
+        """What a line says about its example; without an id of its own, that is its position."""
         names = ("inputs_pretokenized", "targets_pretokenized") if self.with_text else ()
-        return {"inputs": {name: record[name] for name in ("id", *names) if name in record}}
+        kept = {name: record[name] for name in names if name in record}
+        return {"inputs": {"id": record.get("id", position), **kept}}
 
 
 class _Output:

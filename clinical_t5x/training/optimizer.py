@@ -12,6 +12,7 @@ numbers. Source: Shazeer and Stern, "Adafactor" (arXiv 1804.04235), algorithms 4
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -306,6 +307,29 @@ class Chain:
 def chain(transformations: Sequence[Any]) -> Chain:
     """Optax transformations applied in turn (T5X: `optimizers.chain`)."""
     return Chain(tuple(transformations))
+
+
+@dataclasses.dataclass(frozen=True)
+class OptaxWrapper:
+    """An Optax transformation under T5X's name for a wrapped one; it needs no wrapping here."""
+
+    optax_optimizer: Any
+
+    def build(
+        self, learning_rate_fn: LearningRateFn | None, logical_axes: Any
+    ) -> optax.GradientTransformation:
+        """The optax transformation, with its own learning rate."""
+        return self.optax_optimizer
+
+
+def wrap_optax_optimizer(optax_optimizer: Callable[..., Any]) -> Callable[..., OptaxWrapper]:
+    """A maker of wrapped transformations from a maker of transformations (T5X's name)."""
+
+    @functools.wraps(optax_optimizer)
+    def make(*args: Any, **kwargs: Any) -> OptaxWrapper:
+        return OptaxWrapper(optax_optimizer(*args, **kwargs))
+
+    return make
 
 
 def _constant_rate(learning_rate: float | None) -> LearningRateFn:

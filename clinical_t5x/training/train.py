@@ -10,7 +10,6 @@ files, checkpoint_N, and _COMPLETE.json at the end.
 from __future__ import annotations
 
 import itertools
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from etils import epath
 from clinical_t5x import console, storage
 from clinical_t5x.evaluation import entropy
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
+from clinical_t5x.training.precompile import precompile_run
 from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.sources import (
     check_vocabularies,
@@ -33,20 +33,8 @@ if TYPE_CHECKING:
     from clinical_t5x.training.state import TrainState
     from clinical_t5x.training.trainer import Trainer
 
-_log = logging.getLogger(__name__)
-
 _DEFAULT_SEED = 0
 _DEFAULT_STATS_PERIOD = 100
-
-# Parameters of T5X's train that steer parts which do not exist here.
-_IGNORED = {
-    "concurrent_metrics": "metrics are computed while the device works",
-    "train_eval_get_dataset_fn": "evaluation data comes from the token store",
-    "train_state_initializer_cls": "states are born sharded",
-    "use_orbax": "Orbax writes all checkpoints",
-    "verify_matching_vocabs_fn": "vocabularies are compared by content",
-    "gc_period": "Python's collector does not stall a step here",
-}
 
 
 def train(
@@ -77,11 +65,12 @@ def train(
     use_orbax: bool = True,
     verify_matching_vocabs_fn: Any = None,
     gc_period: int = 0,
+    compile_only: bool = False,
 ) -> TrainState | None:
     """Train, going on from where an earlier run of the same command stopped.
 
-    The parameters are T5X's. Those after `run_eval_before_training` steer parts of T5X that do not
-    exist here and are ignored. What is different or deserves a word:
+    The parameters are T5X's. Those from `concurrent_metrics` to `gc_period` steer parts of T5X that
+    do not exist here and are ignored. What is different or deserves a word:
 
     Args:
       checkpoint_cfg: How to save, and what to begin from unless MODEL_DIR holds a checkpoint.
@@ -95,23 +84,16 @@ def train(
       use_hardware_rng: The accelerator's random bits for dropout: they depend on the mesh.
       get_dataset_fn: Opens batches; default `clinical_t5x.data.loader.open_batches`.
       actions: Lists of actions by 'TRAIN', 'TRAIN_EVAL' or 'INFER_EVAL'.
+      compile_only: Compile the update and stop: see `precompile`.
 
     Returns:
-      The final state, or None when MODEL_DIR already held the finished run.
+      The final state; None when MODEL_DIR already held the finished run, or with `compile_only`.
 
     Raises:
       UserError: missing data, a checkpoint of other data or another model, impossible settings.
       console.Stopped: on Ctrl-C or SIGTERM, after saving.
       NonFiniteLossError: when the loss is NaN or infinite.
     """
-    _tell_ignored(
-        concurrent_metrics=not concurrent_metrics,
-        train_eval_get_dataset_fn=train_eval_get_dataset_fn,
-        train_state_initializer_cls=train_state_initializer_cls,
-        use_orbax=not use_orbax,
-        verify_matching_vocabs_fn=verify_matching_vocabs_fn,
-        gc_period=gc_period,
-    )
     request = TrainRequest(
         model=model,
         model_dir=epath.Path(model_dir).expanduser(),
@@ -134,6 +116,9 @@ def train(
         evaluator_cls=inference_evaluator_cls,
         open_batches=get_dataset_fn or open_batches,
     )
+    if compile_only:
+        precompile_run(request)
+        return None
     if random_seed is None:
         console.say(f"RANDOM_SEED is not set: {_DEFAULT_SEED} is taken")
     with console.interrupt_on_sigterm():
@@ -177,12 +162,6 @@ def _open_all(request: TrainRequest) -> dict[str, Any]:
     # a user's own get_dataset_fn may not know its vocabularies
     check_vocabularies(request.model, getattr(opened["train"], "vocabularies", {}), task)
     return opened
-
-
-def _tell_ignored(**given: Any) -> None:
-    reasons = [f"{name} ({_IGNORED[name]})" for name, value in given.items() if value]
-    if reasons:
-        _log.info("train ignores %s", ", ".join(reasons))
 
 
 def _already_complete(request: TrainRequest) -> bool:

@@ -89,11 +89,16 @@ class Trainer:
             params, self.optimizer, self.abstract_state, step
         )
 
-    def compile(self, batch: Mapping[str, jax.Array]) -> None:
-        """Compile the update for batches like this one, timed."""
+    def lower(self, batch: Mapping[str, jax.Array]) -> Any:
+        """The update for batches like this one, traced and not yet compiled."""
+        return self._step.lower(self.abstract_state, batch, self._rng)
+
+    def compile(self, batch: Mapping[str, jax.Array]) -> Any:
+        """Compile the update for batches like this one, timed; the compiled function."""
         begun = time.monotonic()
-        self._compiled = self._step.lower(self.abstract_state, batch, self._rng).compile()
+        self._compiled = self.lower(batch).compile()
         self.compile_seconds = time.monotonic() - begun
+        return self._compiled
 
     def train_step(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """One update; returns metric sums that may still be on their way."""

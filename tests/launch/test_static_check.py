@@ -60,7 +60,7 @@ MISTAKES_IN_FILES = {
     ),
     "unknown class in a reference": (
         "from t5x import models\nMODEL = @models.EncoderDecodrModel()",
-        r"line 3: unknown name models.EncoderDecodrModel: .*EncoderDecoderModel\?",
+        r"line 3: unknown name models.EncoderDecodrModel: .*did you mean EncoderDecoderModel",
     ),
     "unknown parameter": (
         "from t5x.examples.t5 import network\nnetwork.T5Config.emb_dims = 8",

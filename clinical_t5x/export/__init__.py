@@ -1,0 +1,1 @@
+"""A checkpoint as a program of its own: StableHLO, parameters, vocabulary, and how to load them."""
