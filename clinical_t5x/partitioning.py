@@ -46,6 +46,7 @@ _BASE_RULES: LogicalAxisRules = (
     ("relpos_buckets", None),
     ("abspos_buckets", None),
     ("mlp_activations", None),
+    ("lora_rank", None),
 )
 
 
@@ -139,7 +140,7 @@ class PjitPartitioner:
 
     def _mesh_shape(self, num_devices: int) -> tuple[int, int, int]:
         if self._ici is None:
-            shape = [-1, 1, self._tensor]
+            shape = [-1, 1, self._tensor_on(num_devices)]
         else:
             shape = _three_axes(self._ici, "ici_mesh_shape")
         if shape.count(-1) > 1:
@@ -153,6 +154,22 @@ class PjitPartitioner:
                 "ici_mesh_shape of PjitPartitioner"
             )
         return tuple(shape)
+
+    def _tensor_on(self, num_devices: int) -> int:
+        """The `tensor` axis; a CPU that lacks the devices splits the model as far as it can.
+
+        So that a gin file for accelerators runs on a laptop, as under T5X.
+        """
+        fitting = math.gcd(self._tensor, num_devices)
+        if fitting == self._tensor or _devices(self._backend)[0].platform != "cpu":
+            return self._tensor
+        _log.warning(
+            "PjitPartitioner.num_partitions = %d, but there are %d CPU devices: %d is taken",
+            self._tensor,
+            num_devices,
+            fitting,
+        )
+        return fitting
 
     def _hybrid_mesh(self, devices: Sequence[jax.Device]) -> Mesh:
         from jax.experimental import mesh_utils

@@ -109,7 +109,7 @@ def extend(argv: Sequence[str]) -> int:
     say(f"Vocabulary: {directory}")
     say(
         "Next: give a checkpoint rows for the new tokens: python -m clinical_t5x.convert"
-        f" CHECKPOINT NEW_DIR --to native --vocabulary {options.name}"
+        f" CHECKPOINT NEW_DIR --to native --extend_vocabulary {options.name}"
     )
     if options.json:
         say_json({"vocabulary": str(directory), **manifest})

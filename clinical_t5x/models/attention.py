@@ -13,7 +13,7 @@ from flax import nnx
 from jax.nn import initializers
 
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import Dense, dropout
+from clinical_t5x.models.layers import Dense, adapter_keys, adapter_of, dropout
 
 # Finite, so that a row with nothing to attend to gives a uniform distribution instead of NaN.
 _MASKED = -1e10
@@ -34,12 +34,14 @@ class Attention(nnx.Module):
         def query_init(key, shape, dtype):
             return init(key, shape, dtype) / math.sqrt(config.head_dim)
 
-        def project(initializer):
+        def project(target, initializer):
             shape = (config.emb_dim, joined)
             axes = ("embed", "joined_kv")
-            return Dense(rngs.params(), *shape, axes, initializer, config.compute_dtype)
+            adapter = adapter_of(config, target)
+            return Dense(rngs.params(), *shape, axes, initializer, config.compute_dtype, adapter)
 
-        self.query, self.key, self.value = project(query_init), project(init), project(init)
+        self.query, self.key = project("q", query_init), project("k", init)
+        self.value = project("v", init)
         self.out = Dense(
             rngs.params(),
             joined,
@@ -47,6 +49,7 @@ class Attention(nnx.Module):
             ("joined_kv", "embed"),
             init,
             config.compute_dtype,
+            adapter_of(config, "o"),
         )
 
     def heads(self, projected: jax.Array) -> jax.Array:
@@ -61,14 +64,15 @@ class Attention(nnx.Module):
           memory_BKD: what is attended to (`x` itself in self-attention).
           mask: bool, True where attention is allowed, broadcastable to `[B, H, Q, K]`.
           bias_HQK: relative position bias, or None.
-          dropout_key: key for dropout on the attention weights, or None.
+          dropout_key: key for dropout (on the attention weights, and in adapters), or None.
 
         Returns:
           `[B, Q, D]`.
         """
-        q_BQHF = self.heads(self.query(x_BQD))
-        k_BKHF = self.heads(self.key(memory_BKD))
-        v_BKHF = self.heads(self.value(memory_BKD))
+        dropout_key, *keys = adapter_keys(self.config, dropout_key, 4)
+        q_BQHF = self.heads(self.query(x_BQD, keys[0]))
+        k_BKHF = self.heads(self.key(memory_BKD, keys[1]))
+        v_BKHF = self.heads(self.value(memory_BKD, keys[2]))
         logits_BHQK = self._logits("bqhf,bkhf->bhqk", q_BQHF, k_BKHF)
         if bias_HQK is not None:
             # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
@@ -77,7 +81,7 @@ class Attention(nnx.Module):
         weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK, mask)
         weights_BHQK = dropout(weights_BHQK, dropout_key, self.config.dropout_rate)
         mixed_BQHF = jnp.einsum("bhqk,bkhf->bqhf", weights_BHQK, v_BKHF)
-        return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2))
+        return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2), keys[3])
 
     def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
         """One position of self-attention against a cache; the new position is written into it.
@@ -133,7 +137,7 @@ class Attention(nnx.Module):
         weights = jnp.exp(logits - largest)
         return weights.astype(self.config.compute_dtype), jnp.sum(weights, axis=-1)
 
-    def _project_out(self, mixed, totals) -> jax.Array:
+    def _project_out(self, mixed, totals, dropout_key=None) -> jax.Array:
         """Normalise `[..., H, F]` by `[..., H]`, join the heads and project to `[..., D]`."""
         mixed = (mixed / totals[..., None]).astype(mixed.dtype)
-        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1), dropout_key)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 ACTIVATIONS = ("relu", "gelu", "linear", "silu", "swish")
 REMAT_POLICIES = ("none", "minimal", "full")
+LORA_TARGETS = ("q", "k", "v", "o", "wi", "wo")
 _COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -34,6 +35,11 @@ class T5Config:
         loop, so that compile time does not grow with depth. The results are the same.
       remat_policy: what the backward pass recomputes: "none", "minimal" (all but matrix products)
         or "full" (each layer from its input). The results are the same.
+      lora_rank: 0 trains all parameters; above, only low-rank adapters of this rank (see `lora`).
+      lora_alpha: an adapter's product is multiplied by `lora_alpha / lora_rank`.
+      lora_targets: what has adapters: "q", "k", "v", "o" of every attention, "wi" (both of a gated
+        MLP) and "wo" of every MLP.
+      lora_dropout_rate: of what goes into the adapters, beside `dropout_rate`.
     """
 
     vocab_size: int
@@ -50,10 +56,17 @@ class T5Config:
     float32_attention_logits: bool = False
     scan_layers: bool = False
     remat_policy: str = "none"
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
+    lora_targets: tuple[str, ...] = ("q", "v")
+    lora_dropout_rate: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "dtype", jnp.dtype(self.dtype).name)
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
+        targets = self.lora_targets
+        targets = (targets,) if isinstance(targets, str) else tuple(targets)
+        object.__setattr__(self, "lora_targets", targets)
         for name in ("vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         for name in ("num_encoder_layers", "num_decoder_layers"):
@@ -65,6 +78,15 @@ class T5Config:
         self._require(
             self.remat_policy in REMAT_POLICIES, "remat_policy", f"one of {REMAT_POLICIES}"
         )
+        self._require_adapters()
+
+    def _require_adapters(self) -> None:
+        rank, targets = self.lora_rank, self.lora_targets
+        self._require(isinstance(rank, int) and rank >= 0, "lora_rank", "0 (none) or more")
+        self._require(self.lora_alpha > 0, "lora_alpha", "above 0")
+        known = bool(targets) and set(targets) <= set(LORA_TARGETS)
+        self._require(known, "lora_targets", f"names out of {LORA_TARGETS}")
+        self._require(0.0 <= self.lora_dropout_rate < 1.0, "lora_dropout_rate", "in [0, 1)")
 
     def _require(self, holds: bool, name: str, bound: str) -> None:
         if not holds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -76,8 +77,13 @@ class EncoderDecoderModel:
         self._vocabularies_fit = False
         if not any(map(_is_remote, (input_vocabulary, output_vocabulary))):
             self._check_vocabularies()
+        self._prepare()
+
+    def _prepare(self) -> None:
         # One graph for all parameter values, made without allocating any.
-        self._graph, self._abstract = nnx.split(nnx.eval_shape(lambda: module.build(nnx.Rngs(0))))
+        self._graph, self._abstract = nnx.split(
+            nnx.eval_shape(lambda: self.module.build(nnx.Rngs(0)))
+        )
         self._predict = jax.jit(
             self._predict_traced, static_argnames=("num_decodes", "prompt_with_targets", "options")
         )
@@ -87,6 +93,13 @@ class EncoderDecoderModel:
     def config(self) -> T5Config:
         """The network's sizes and switches."""
         return self.module.config
+
+    def with_config(self, config: T5Config) -> EncoderDecoderModel:
+        """The same model around a network of another configuration."""
+        other = copy.copy(self)
+        other.module = type(self.module)(config)
+        other._prepare()
+        return other
 
     def _check_vocabularies(self) -> None:
         if self._vocabularies_fit:

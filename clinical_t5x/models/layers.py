@@ -16,6 +16,7 @@ from flax import nnx
 from jax.nn import initializers
 
 from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.lora import scale
 
 NORM_EPSILON = 1e-6
 
@@ -80,15 +81,59 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 class Dense(nnx.Module):
-    """A linear map without bias; the kernel is `[in, out]`, computed in `dtype`."""
+    """A linear map without bias; the kernel is `[in, out]`, computed in `dtype`.
 
-    def __init__(self, key, in_dim: int, out_dim: int, axes, initializer, dtype):
+    Args:
+      key: of the initial kernel, which does not depend on whether there is an adapter.
+      in_dim: width of what is mapped.
+      out_dim: width of the result.
+      axes: logical names of both dims.
+      initializer: of the kernel.
+      dtype: what is computed in.
+      adapter: a configuration with the rank of a low-rank adapter (see `lora`), or None for none.
+    """
+
+    def __init__(
+        self, key, in_dim: int, out_dim: int, axes, initializer, dtype, adapter: T5Config | None
+    ):
         self.kernel = parameter(key, initializer, (in_dim, out_dim), axes)
         self.dtype = dtype
+        self.adapter = adapter
+        if adapter is not None:
+            rank = adapter.lora_rank
+            # Uniform within 1 / sqrt(in), as everywhere.
+            init = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+            names = (axes[0], "lora_rank"), ("lora_rank", axes[1])
+            key = jax.random.fold_in(key, 1)
+            self.lora_a = parameter(key, init, (in_dim, rank), names[0])
+            self.lora_b = parameter(None, initializers.zeros, (rank, out_dim), names[1])
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map the last dim of `x`."""
-        return matmul(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
+    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        """Map the last dim of `x`; `dropout_key` is for what goes into the adapter."""
+        x = x.astype(self.dtype)
+        y = matmul(x, self.kernel[...].astype(self.dtype))
+        if self.adapter is None:
+            return y
+        x = dropout(x, dropout_key, self.adapter.lora_dropout_rate)
+        low = matmul(x, self.lora_a[...].astype(self.dtype))
+        return y + scale(self.adapter) * matmul(low, self.lora_b[...].astype(self.dtype))
+
+
+def adapter_of(config: T5Config, target: str) -> T5Config | None:
+    """What a `Dense` is told that is called `target` in `lora_targets`."""
+    return config if config.lora_rank and target in config.lora_targets else None
+
+
+def adapter_keys(
+    config: T5Config, key: jax.Array | None, count: int
+) -> tuple[jax.Array | None, ...]:
+    """The key for other dropout, then `count` keys for that of adapters (None where there is none).
+
+    Without dropout in adapters `key` itself comes first, so that no other number changes.
+    """
+    if not config.lora_rank or config.lora_dropout_rate == 0.0:
+        return (key, *(None,) * count)
+    return split_key(key, count + 1)
 
 
 class RMSNorm(nnx.Module):
@@ -118,18 +163,23 @@ class MLP(nnx.Module):
         )
         for name in self.input_names:
             shape = (config.emb_dim, config.mlp_dim)
-            setattr(self, name, Dense(rngs.params(), *shape, ("embed", "mlp"), init, dtype))
-        shape = (config.mlp_dim, config.emb_dim)
-        self.wo = Dense(rngs.params(), *shape, ("mlp", "embed"), init, dtype)
+            axes, adapter = ("embed", "mlp"), adapter_of(config, "wi")
+            setattr(self, name, Dense(rngs.params(), *shape, axes, init, dtype, adapter))
+        shape, adapter = (config.mlp_dim, config.emb_dim), adapter_of(config, "wo")
+        self.wo = Dense(rngs.params(), *shape, ("mlp", "embed"), init, dtype, adapter)
         self.config = config
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         """Map the last dim of `x` to itself."""
-        hidden = None
-        for name, activation in zip(self.input_names, self.config.mlp_activations, strict=True):
-            branch = _ACTIVATION_FUNCTIONS[activation](getattr(self, name)(x))
+        config, hidden = self.config, None
+        count = len(self.input_names) + 1
+        dropout_key, *keys, last_key = adapter_keys(config, dropout_key, count)
+        for name, activation, key in zip(
+            self.input_names, config.mlp_activations, keys, strict=True
+        ):
+            branch = _ACTIVATION_FUNCTIONS[activation](getattr(self, name)(x, key))
             hidden = branch if hidden is None else hidden * branch
-        return self.wo(dropout(hidden, dropout_key, self.config.dropout_rate))
+        return self.wo(dropout(hidden, dropout_key, config.dropout_rate), last_key)
 
 
 class TokenEmbedder(nnx.Module):

@@ -182,6 +182,7 @@ class Decoder(Stack):
                 ("embed", "vocab"),
                 initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
                 jnp.dtype("float32"),
+                None,
             )
 
     def __call__(self, embedded_BQD, encoded_BKD, self_mask, cross_mask, dropout_key=None):

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 
 from clinical_t5x import console
-from clinical_t5x.training import checkpoints, model_info, runtime
+from clinical_t5x.models import lora
+from clinical_t5x.training import adapters, checkpoints, model_info, runtime
 from clinical_t5x.training import state as states
 from clinical_t5x.training.loop import Evaluation, Loop, Schedule
 from clinical_t5x.training.metric_log import MetricLog
@@ -49,12 +50,15 @@ class ReadyRun:
 
     def announcement(self, seconds: float) -> str:
         """What is about to happen, in one line."""
-        count = model_info.count_parameters(self.trainer.abstract_state.params)
+        trained, kept = lora.split(self.trainer.abstract_state.params)
+        count = f"{model_info.count_parameters(trained):,}"
+        if kept:
+            count += f" (adapters) beside {model_info.count_parameters(kept):,} unchanged"
         mesh = self.trainer.partitioner.mesh
         axes = " x ".join(f"{name} {size}" for name, size in mesh.shape.items() if size > 1)
         where = f"{mesh.size} {jax.default_backend()} devices ({axes})" if axes else "one device"
         return (
-            f"training {count:,} parameters on {where}, {self.origin}, steps "
+            f"training {count} parameters on {where}, {self.origin}, steps "
             f"{self.schedule.first:,} to {self.schedule.last:,} (ready in {seconds:.1f} s)"
         )
 
@@ -101,6 +105,8 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
         "global_batch_size": request.train_data.batch_size,
         "manifest_hash": data.manifest_hash,
     }
+    if hasattr(request.model, "config"):
+        position[adapters.CONFIG] = dataclasses.asdict(request.model.config)
     store = None
     if request.save is not None:
         store = checkpoints.CheckpointStore(
@@ -157,7 +163,10 @@ def _begin_state(
             return trainer, f"resumed at step {saved['step']:,}", lineage
     given = _initial_checkpoint(request)
     if given is not None:
-        params, step = checkpoints.restore_params(given, request.model, request.partitioner)
+        plain, partitioner = adapters.base(request.model), request.partitioner
+        params, step = checkpoints.restore_params(given, plain, partitioner)
+        key = runtime.random_key(request.seed, runtime.INIT_STREAM)
+        params = adapters.with_new(params, request.model, partitioner, key)
         trainer = _trainer(request, step)
         trainer.state_from_params(params, step)
         lineage = dict(zip(_LINEAGE, (step, "pretrained", str(given)), strict=True))

@@ -21,6 +21,7 @@ from etils import epath
 from clinical_t5x.console import UserError
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.storage import absolute
+from clinical_t5x.training import adapters
 from clinical_t5x.training import state as states
 from clinical_t5x.training.config import RestoreCheckpointConfig
 
@@ -147,6 +148,7 @@ class CheckpointStore:
             try:
                 found = read_position(path)
                 refuse_other_position(path, found, position)
+                adapters.refuse_other(path, found, position)
                 return self._restore(path, abstract, found), found
             except DamagedCheckpointError as error:
                 aside = self.directory / f"damaged_{path.name}"
@@ -253,19 +255,19 @@ def restore_params_and_path(
 ) -> tuple[Any, int, epath.Path]:
     """As `restore_params`, and the checkpoint that was read."""
     directories = checkpoint_paths([str(path)], "specific" if mode == "specific" else "all")
-    abstract = states.place_abstract(
-        states.abstract_params(model), model.logical_axes(), partitioner
-    )
     problem: DamagedCheckpointError | None = None
     for directory in reversed(directories):
         if problem is not None:
             _log.warning("%s; taking the one before", problem)
         try:
             position = read_position(directory)
+            saved = adapters.as_saved(model, position)
+            abstract = adapters.placed(saved, partitioner)
             params = _read_tree(directory, "params", abstract, position["checksums"]["params"])
         except DamagedCheckpointError as error:
             problem = error
             continue
+        params = adapters.fitted(params, saved, model, partitioner)
         if dtype is not None:
             params = jax.tree.map(lambda array: array.astype(dtype), params)
         return params, position["step"], directory

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from clinical_t5x.console import UserError
+from clinical_t5x.models import lora
 from clinical_t5x.training.schedule import LearningRateFn
 
 STACKED = "layers"
@@ -32,7 +33,8 @@ class BoundOptimizer:
     """An optimizer that knows its parameters.
 
     Attributes:
-      transformation: optax: `init(params)`, `update(grads, state, params)`.
+      transformation: optax: `init(params)`, `update(grads, state, params)`. With adapters it takes
+        all parameters, but gradients, updates and state are those of the adapters alone.
       state_axes: From the abstract optimizer state to the same tree of dim names.
     """
 
@@ -41,7 +43,12 @@ class BoundOptimizer:
 
 
 def bind_optimizer(
-    optimizer: Any, learning_rate_fn: LearningRateFn, abstract_params: Any, logical_axes: Any
+    optimizer: Any,
+    learning_rate_fn: LearningRateFn,
+    abstract_params: Any,
+    logical_axes: Any,
+    *,
+    first_step: int = 0,
 ) -> BoundOptimizer:
     """Bind an optimizer definition to parameters.
 
@@ -51,22 +58,63 @@ def bind_optimizer(
       learning_rate_fn: The run's schedule, from the step.
       abstract_params: The parameters' shapes.
       logical_axes: Their dim names.
+      first_step: The model's step at which the optimizer's memory begins.
 
     Raises:
-      UserError: when `optimizer` is none of these.
+      UserError: when `optimizer` is none of these, or would begin before its `step_offset`.
     """
+    optimizer = _counting_from(first_step, optimizer)
+    trained, kept = lora.split(abstract_params)
+    axes = lora.split(logical_axes)[0]
     if hasattr(optimizer, "build"):
-        transformation = optimizer.build(learning_rate_fn, logical_axes)
+        inner = (_absolute_steps(optimizer) if kept else optimizer).build(learning_rate_fn, axes)
     elif hasattr(optimizer, "init") and hasattr(optimizer, "update"):
-        transformation = optimizer
+        inner = optimizer
     else:
         raise UserError(
             f"OPTIMIZER = {optimizer!r} is no optimizer: give @adafactor.Adafactor() or an optax "
             "transformation"
         )
+
+    def init(params: Any) -> Any:
+        return inner.init(lora.split(params)[0])
+
+    def update(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return inner.update(grads, state, lora.split(params)[0])
+
     return BoundOptimizer(
-        transformation, lambda state: _state_axes(state, abstract_params, logical_axes)
+        optax.GradientTransformation(init, update),
+        lambda state: _state_axes(state, trained, axes),
     )
+
+
+def _counting_from(first_step: int, optimizer: Any) -> Any:
+    """The optimizer with its `step_offset`, a step of the model, as one of its own updates.
+
+    Raises:
+      UserError: the offset lies after the first step: T5's formula has no value there.
+    """
+    if isinstance(optimizer, Chain):
+        parts = (_counting_from(first_step, part) for part in optimizer.transformations)
+        return Chain(tuple(parts))
+    if not isinstance(optimizer, Adafactor) or not optimizer.step_offset:
+        return optimizer
+    if optimizer.step_offset > first_step:
+        raise UserError(
+            f"adafactor.Adafactor.step_offset = {optimizer.step_offset}, but the run begins at "
+            f"step {first_step}: set it to the step of the checkpoint that the run begins from, or "
+            "to 0"
+        )
+    return dataclasses.replace(optimizer, step_offset=optimizer.step_offset - first_step)
+
+
+def _absolute_steps(optimizer: Any) -> Any:
+    """The optimizer without steps relative to a parameter's size: half of an adapter is zero."""
+    if isinstance(optimizer, Adafactor):
+        return dataclasses.replace(optimizer, multiply_by_parameter_scale=False)
+    if isinstance(optimizer, Chain):
+        return Chain(tuple(_absolute_steps(part) for part in optimizer.transformations))
+    return optimizer
 
 
 class AdafactorState(NamedTuple):
@@ -98,10 +146,12 @@ class Adafactor:
       learning_rate: Used where the run gives no schedule.
       factored: Keep row and column means of the second moment instead of the whole.
       multiply_by_parameter_scale: Relative step sizes: the update is scaled by the parameter's
-        root mean square, at least `epsilon2`, at most `max_parameter_scale`.
+        root mean square, at least `epsilon2`, at most `max_parameter_scale`. Never for low-rank
+        adapters, of which half begin at zero and would stay there.
       beta1: Momentum; None keeps none.
       decay_rate: The second moment decays by 1 - t ** -decay_rate at update t = 1, 2, ...
-      step_offset: Subtracted from the update count in that formula.
+      step_offset: Where not 0, t is the model's step less this, plus 1: as in T5X, where a run
+        that goes on from a checkpoint is given its step. At 0 it is the optimizer's own count.
       clipping_threshold: The update's root mean square is clipped to it.
       weight_decay_rate: Part of the parameter taken off at each update.
       min_dim_size_to_factor: Arrays are factored over their two largest dims when both reach it.

@@ -58,9 +58,12 @@ class TrainRequest:
 
     def identity(self) -> dict[str, Any]:
         """What must be asked again for a finished run to count as this one."""
+        from clinical_t5x.training import adapters  # JAX, which gin files are read without
+
         return {
             "task": self.train_data.mixture_or_task_name,
             "seed": self.seed,
             "total_steps": self.total_steps,
             "relative_steps": self.relative_steps,
+            **(adapters.description(self.model) or {}),
         }

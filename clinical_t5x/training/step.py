@@ -15,7 +15,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from clinical_t5x.console import UserError
-from clinical_t5x.models import losses
+from clinical_t5x.models import lora, losses
 from clinical_t5x.partitioning import BATCH_AXES, PjitPartitioner
 from clinical_t5x.training.optimizer import BoundOptimizer
 from clinical_t5x.training.state import TrainState, shardings_of
@@ -42,11 +42,12 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
         dropout_rng = jax.random.fold_in(key, state.step)
-        grads, metrics = gradient(state.params, batch, dropout_rng)
+        trained, kept = lora.split(state.params)
+        grads, metrics = gradient(trained, kept, batch, dropout_rng)
         # the reduction over replicas ends where each parameter lives
-        grads = jax.lax.with_sharding_constraint(grads, shardings.params)
+        grads = jax.lax.with_sharding_constraint(grads, lora.split(shardings.params)[0])
         updates, opt_state = optimizer.transformation.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = lora.join(optax.apply_updates(trained, updates), kept)
         if "encoder_input_tokens" in batch:
             metrics["num_inputs"] = jnp.sum(batch["encoder_input_tokens"] > 0, dtype=jnp.float32)
         return TrainState(state.step + 1, params, opt_state), metrics
@@ -64,25 +65,28 @@ def make_eval_step(model: Any, partitioner: PjitPartitioner) -> Callable[[Any, B
 
 
 def _gradient_fn(model: Any, partitioner: PjitPartitioner, num_microbatches: int) -> Callable:
-    """`(params, batch, rng) -> (gradient of the summed loss, metric sums)`."""
+    """`(trained, kept, batch, rng) -> (gradient of the summed loss, metric sums)`.
 
-    def loss(params: Any, batch: Batch, rng: jax.Array) -> tuple[jax.Array, Metrics]:
-        return model.loss_fn(params, batch, rng)
+    `trained` and `kept` are what `lora.split` makes of the parameters.
+    """
+
+    def loss(trained: Any, kept: Any, batch: Batch, rng: jax.Array) -> tuple[jax.Array, Metrics]:
+        return model.loss_fn(lora.join(trained, kept), batch, rng)
 
     one_batch = jax.grad(loss, has_aux=True)
     if num_microbatches == 1:
         return one_batch
 
-    def accumulated(params: Any, batch: Batch, rng: jax.Array) -> tuple[Any, Metrics]:
+    def accumulated(trained: Any, kept: Any, batch: Batch, rng: jax.Array) -> tuple[Any, Metrics]:
         parts = _microbatches(batch, num_microbatches, partitioner)
         first = jax.tree.map(lambda part: part[0], parts)
-        shapes = jax.eval_shape(one_batch, params, first, rng)
+        shapes = jax.eval_shape(one_batch, trained, kept, first, rng)
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         share = _share_fn(model, batch)
 
         def add(total: Any, numbered: tuple[jax.Array, Batch]) -> tuple[Any, None]:
             index, part = numbered
-            grads, metrics = one_batch(params, part, jax.random.fold_in(rng, index))
+            grads, metrics = one_batch(trained, kept, part, jax.random.fold_in(rng, index))
             grads = jax.tree.map(lambda grad: grad * share(part), grads)
             return jax.tree.map(jnp.add, total, (grads, metrics)), None
 

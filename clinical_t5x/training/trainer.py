@@ -67,6 +67,7 @@ class Trainer:
             since_first_step,
             states.abstract_params(model),
             model.logical_axes(),
+            first_step=first_step,
         )
         self.abstract_state = states.abstract_state(model, self.optimizer, partitioner)
         self._step = make_train_step(
