@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,7 +62,7 @@ def write_huggingface(
             on_tensor(names[name])
         return array.T if huggingface.is_transposed(name) else array
 
-    settings = huggingface.config_json(source.config, _widest(infos))
+    settings = huggingface.config_json(source.config, stored_dtype(source, dtype))
     with whole_directory(directory, overwrite=overwrite) as partial:
         _write_json(partial / "config.json", settings)
         _write_json(partial / "generation_config.json", _GENERATION)
@@ -86,10 +85,10 @@ def stored_infos(source: TensorSource, dtype: str | None = None) -> dict[str, Te
     return infos
 
 
-def _widest(infos: Mapping[str, TensorInfo]) -> str:
-    """The dtype that transformers shall load all weights in, without loss."""
-    dtypes = Counter(info.dtype for info in infos.values())
-    return next(iter(dtypes)) if len(dtypes) == 1 else "float32"
+def stored_dtype(source: TensorSource, dtype: str | None = None) -> str:
+    """The dtype that holds all the weights that are written: float32 where they differ."""
+    dtypes = {dtype or info.dtype for info in source.infos.values()}
+    return dtypes.pop() if len(dtypes) == 1 else "float32"
 
 
 def _shards(infos: Mapping[str, TensorInfo], largest_file: int) -> dict[str, dict[str, TensorInfo]]:

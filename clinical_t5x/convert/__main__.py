@@ -46,7 +46,7 @@ def _convert(options: argparse.Namespace) -> int:
     source = Watched(recognise.open_checkpoint(options.source))
     target = _target(options, source)
     _refuse_to_lose(options, source, target)
-    beside = _files_beside(options, source)
+    files = _files_beside(options, source, target)
     _announce(options, source)
     summary = _summary(options, source, target)
     if options.dry_run:
@@ -56,9 +56,9 @@ def _convert(options: argparse.Namespace) -> int:
             interrupt_on_sigterm(),
             Progress("writing", len(source.infos), unit="tensors") as progress,
         ):
-            _write(options, source, target, beside, lambda name: progress.advance(note=name))
-        _say_what_was_made(options, source, target, beside)
-        summary |= {"not_finite": source.not_finite, "files": sorted(beside)}
+            _write(options, source, target, files, lambda name: progress.advance(note=name))
+        _say_what_was_made(options, source, target)
+        summary |= {"not_finite": source.not_finite, "files_beside": sorted(files)}
     if options.json:
         say_json(summary)
     return EXIT_DONE
@@ -108,7 +108,7 @@ def _write(
     options: argparse.Namespace,
     source: Any,
     target: Any,
-    beside: Mapping[str, bytes],
+    files: Mapping[str, bytes],
     on_tensor: Any,
 ) -> None:
     common = {"dtype": options.dtype, "overwrite": options.overwrite, "on_tensor": on_tensor}
@@ -116,7 +116,7 @@ def _write(
         from clinical_t5x.interop.huggingface_writer import write_huggingface
 
         largest = options.max_shard_size
-        write_huggingface(source, target, largest_file=largest, other_files=beside, **common)
+        write_huggingface(source, target, largest_file=largest, other_files=files, **common)
     elif options.to == "t5x":
         from clinical_t5x.interop.t5x_checkpoint import write_t5x
 
@@ -127,8 +127,21 @@ def _write(
         write_native(source, target, scan_layers=options.scan_layers, **common)
 
 
-def _files_beside(options: argparse.Namespace, source: Any) -> dict[str, bytes]:
-    return {}
+def _files_beside(options: argparse.Namespace, source: Any, target: Any) -> Mapping[str, bytes]:
+    """Tokenizer and model card of a Hugging Face directory; the source gets a note on them."""
+    if options.to != "hf":
+        return {}
+    from clinical_t5x.convert.beside import collect
+
+    beside = collect(
+        source,
+        vocabulary=options.vocabulary,
+        data_dir=options.data_dir,
+        dtype=options.dtype,
+        name=target.name,
+    )
+    source.notes.append(beside.note)
+    return beside.files
 
 
 def _announce(options: argparse.Namespace, source: Any) -> None:
@@ -187,9 +200,7 @@ def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape)) or "one number"
 
 
-def _say_what_was_made(
-    options: argparse.Namespace, source: Any, target: Any, beside: Mapping[str, bytes]
-) -> None:
+def _say_what_was_made(options: argparse.Namespace, source: Any, target: Any) -> None:
     if source.not_finite:
         say(
             f"warning: {len(source.not_finite)} tensors hold NaN or infinity, "
