@@ -2,6 +2,7 @@
 
 python -m clinical_t5x.convert downloads/t5-base runs/t5_base --to native
 python -m clinical_t5x.convert runs/clinical_large exported --to hf --vocabulary clinical
+python -m clinical_t5x.convert downloads/t5-base runs/t5 --to native --extend_vocabulary t5_deid
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _convert(options: argparse.Namespace) -> int:
     from clinical_t5x.interop import recognise
     from clinical_t5x.interop.watched import Watched
 
-    source = Watched(recognise.open_checkpoint(options.source))
+    source = Watched(_extended(options, recognise.open_checkpoint(options.source)))
     target = _target(options, source)
     _refuse_to_lose(options, source, target)
     files = _files_beside(options, source, target)
@@ -62,6 +63,26 @@ def _convert(options: argparse.Namespace) -> int:
     if options.json:
         say_json(summary)
     return EXIT_DONE
+
+
+def _extended(options: argparse.Namespace, source: Any) -> Any:
+    """The source with rows for the tokens that were added to its vocabulary, where it is asked."""
+    if options.extend_vocabulary is None:
+        return source
+    from clinical_t5x.data.vocabulary_comparison.named import named_vocabulary
+    from clinical_t5x.data.vocabulary_extension import extension_of
+    from clinical_t5x.interop.extended import ExtendedSource
+
+    vocabulary = named_vocabulary(options.extend_vocabulary, options.data_dir).vocabulary
+    extension = extension_of(vocabulary)
+    if extension is None:
+        raise UserError(
+            f"{vocabulary.sentencepiece_model_file} has no added tokens; python -m"
+            " clinical_t5x.vocabulary extend BASE --name NAME makes a vocabulary that has"
+        )
+    return ExtendedSource(
+        source, extension.base_size, extension.former_pieces, vocabulary.extra_ids
+    )
 
 
 def _target(options: argparse.Namespace, source: Any) -> Any:
@@ -135,7 +156,7 @@ def _files_beside(options: argparse.Namespace, source: Any, target: Any) -> Mapp
 
     beside = collect(
         source,
-        vocabulary=options.vocabulary,
+        vocabulary=options.vocabulary or options.extend_vocabulary,
         data_dir=options.data_dir,
         dtype=options.dtype,
         name=target.name,
@@ -258,6 +279,12 @@ def _parser() -> argparse.ArgumentParser:
         "--vocabulary",
         metavar="PATH|NAME",
         help="hf: the tokenizer's SentencePiece model, by path or by its name in the data home",
+    )
+    parser.add_argument(
+        "--extend_vocabulary",
+        metavar="PATH|NAME",
+        help="give a checkpoint of the base vocabulary rows for the tokens that `vocabulary extend`"
+        " added (once: it begins them anew)",
     )
     parser.add_argument("--data_dir", help="data home; default $CLINICAL_T5X_DATA")
     parser.add_argument(

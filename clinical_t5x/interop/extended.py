@@ -34,6 +34,9 @@ class ExtendedSource:
       sentinels: how many of the first `base_size` ids, the last of them, are sentinels: they are no
         part of the mean of all.
 
+    Attributes:
+      notes: the source's sentences for people, and one on what is added.
+
     Raises:
       CheckpointError: the checkpoint has fewer rows than the vocabulary it is said to have.
     """
@@ -56,6 +59,9 @@ class ExtendedSource:
         self._former = [np.asarray(ids, dtype=np.int64) for ids in former_pieces]
         needed = base_size + len(self._former)
         self._rows = rows if needed <= rows else -(-needed // _MULTIPLE) * _MULTIPLE
+        grown = "" if self._rows == rows else f"; the embedding grows from {rows:,} rows"
+        added = f"rows {base_size:,} to {needed - 1:,} of {self._rows:,} are for new tokens{grown}"
+        self.notes: list[str] = [*getattr(source, "notes", ()), added]
         self.config: T5Config = dataclasses.replace(source.config, vocab_size=self._rows)
         self.kind, self.path, self.step = source.kind, source.path, source.step
         self.infos: Mapping[str, TensorInfo] = {
