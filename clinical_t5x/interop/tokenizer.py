@@ -28,6 +28,10 @@ _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
 _PAD, _EOS, _UNK = 0, 1, 2
 _UNIGRAM = 1
 _MOST_RULES = 64
+# What stands for a line end or tab that is a piece of its own while a table of Unicode's normal
+# forms, which takes both for blanks, is applied, and blanks at a text's ends are taken off: private
+# characters, which no such table changes.
+_HIDING_PLACES = {"\n": "\ue00a", "\t": "\ue009"}
 _BLANK = "\u2581"
 
 # SentencePiece's score of a user-defined piece, as its float32 has it: above all others, so that it
@@ -146,7 +150,7 @@ def _tokenizer(model: Any, pieces: Sequence[tuple[str, float]]) -> dict[str, Any
             }
             for token in sorted(special, key=ids.__getitem__)
         ],
-        "normalizer": {"type": "Sequence", "normalizers": _normalizers(model.normalizer_spec)},
+        "normalizer": {"type": "Sequence", "normalizers": _normalizers(model)},
         "pre_tokenizer": _apart(model),
         "post_processor": _end_of_sequence(pieces[_EOS][0]),
         "decoder": {"type": "Sequence", "decoders": _decoders(model)},
@@ -194,16 +198,22 @@ def _end_of_sequence(eos: str) -> dict[str, Any]:
     }
 
 
-def _normalizers(spec: Any) -> list[dict[str, Any]]:
-    """SentencePiece's normalisation step by step."""
+def _normalizers(model: Any) -> list[dict[str, Any]]:
+    """SentencePiece's normalisation step by step; it leaves user-defined pieces as they are."""
+    spec = model.normalizer_spec
+    there = {piece.piece for piece in model.pieces if piece.type == _USER_DEFINED}
+    hidden = {mark: sign for mark, sign in _HIDING_PLACES.items() if mark in there}
     rules = _few_rules(spec.precompiled_charsmap)
     if rules is None:
         charsmap = base64.b64encode(spec.precompiled_charsmap).decode()
-        steps = [{"type": "Precompiled", "precompiled_charsmap": charsmap}]
+        steps = [_replace(mark, place) for mark, place in hidden.items()]
+        steps.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
     else:
+        hidden = {}
         steps = [_replace(source, target) for source, target in rules]
     if spec.remove_extra_whitespaces:
         steps += [_replace_all("^ +| +$", ""), _replace_all(" {2,}", " ")]
+    steps += [_replace(place, mark) for mark, place in hidden.items()]
     if spec.add_dummy_prefix:
         steps.append({"type": "Prepend", "prepend": _BLANK})
     return [*steps, _replace(" ", _BLANK)]
