@@ -173,7 +173,7 @@ class HuggingFaceSource:
     def _share_logits(self, places: dict[str, _Place]) -> None:
         """Newer releases leave the logits' matrix out where it is the embedding, not rescaled."""
         if not self.config.logits_via_embedding and _LM_HEAD not in places and _SHARED in places:
-            places[_LM_HEAD] = places[_SHARED]
+            places[_LM_HEAD] = dataclasses.replace(places[_SHARED], t5x_transposed=True)
             self.notes.append(f"the file has no {_LM_HEAD}; it is {_SHARED}, as its writer means")
 
     def _check(self, places: Mapping[str, _Place]) -> None:
