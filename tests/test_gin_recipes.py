@@ -25,8 +25,8 @@ HEADER = ("Paper:", "Command:", "Hardware:", "Hours:", "Expected:")
 GIVEN = {
     "INITIAL_CHECKPOINT_PATH": "'x'",
     "CHECKPOINT_PATH": "'x'",
-    "T5_VOCABULARY": "'x'",
     "CORPUS": "'x'",
+    "MIXTURE_OR_TASK_NAME": "@mednli.register()",
 }
 
 # Parameters in the padded vocabulary of 32,128, to the unit.
