@@ -156,20 +156,17 @@ class PjitPartitioner:
         return tuple(shape)
 
     def _tensor_on(self, num_devices: int) -> int:
-        """The `tensor` axis; a CPU that lacks the devices splits the model as far as it can.
+        """The `tensor` axis; a lone CPU device, which cannot split a model, takes it whole.
 
         So that a gin file for accelerators runs on a laptop, as under T5X.
         """
-        fitting = math.gcd(self._tensor, num_devices)
-        if fitting == self._tensor or _devices(self._backend)[0].platform != "cpu":
+        alone = num_devices == 1 and _devices(self._backend)[0].platform == "cpu"
+        if not alone or self._tensor == 1:
             return self._tensor
         _log.warning(
-            "PjitPartitioner.num_partitions = %d, but there are %d CPU devices: %d is taken",
-            self._tensor,
-            num_devices,
-            fitting,
+            "PjitPartitioner.num_partitions = %d ignored: there is one CPU device", self._tensor
         )
-        return fitting
+        return 1
 
     def _hybrid_mesh(self, devices: Sequence[jax.Device]) -> Mesh:
         from jax.experimental import mesh_utils

@@ -75,7 +75,6 @@ def test_names_must_fit_the_array():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"num_partitions": 3}, "num_partitions"),
         ({"ici_mesh_shape": (1, 5, 1)}, "ici_mesh_shape"),
         ({"ici_mesh_shape": (-1, -1, 1)}, "only one -1"),
         ({"ici_mesh_shape": (1,)}, "ici_mesh_shape"),
@@ -84,6 +83,17 @@ def test_names_must_fit_the_array():
 def test_meshes_that_do_not_fit_the_devices_are_refused(options, named):
     with pytest.raises(UserError, match=named):
         PjitPartitioner(**options).mesh  # noqa: B018 - the property does the work
+
+
+def test_model_partitions_must_divide_the_devices():
+    with pytest.raises(UserError, match="num_partitions"):
+        PjitPartitioner(num_partitions=3)._mesh_shape(8)
+
+
+def test_lone_cpu_takes_the_model_whole(caplog):
+    """Gin files for accelerators say num_partitions = 2 and run on a laptop all the same."""
+    assert PjitPartitioner(num_partitions=2)._mesh_shape(1) == (1, 1, 1)
+    assert "num_partitions = 2 ignored" in caplog.text
 
 
 def test_contradictory_model_partitions_are_refused():

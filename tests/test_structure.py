@@ -19,6 +19,8 @@ MAY_IMPORT = {
     "evaluation": {"data", "models"},
     "interop": {"models"},
     "training": {"data", "models", "evaluation", "interop", "partitioning"},
+    # launch: its __main__ is a command
+    "export": {"data", "models", "evaluation", "interop", "training", "partitioning", "launch"},
     "baselines": {"evaluation"},
 }
 NEVER_IN = {

@@ -164,9 +164,10 @@ def _examples(
         sequence_length=lengths, split=split, shuffle=False, num_epochs=1, seed=0,
         try_in_mem_cache=False,
     )  # fmt: skip
-    for example in dataset.as_numpy_iterator():
+    for position, example in enumerate(dataset.as_numpy_iterator()):
         tokens = {name: example[name] for name in _TOKEN_FEATURES}
-        yield tokens, _record(example)
+        # other people's tasks have no ids; evaluation tells examples apart by them
+        yield tokens, {"id": str(position), **_record(example)}
 
 
 def _record(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def describe_vocabulary(vocabulary: Any) -> dict[str, Any]:
     file = getattr(vocabulary, "sentencepiece_model_file", None)
     extra_ids = int(vocabulary.extra_ids)
     if file is None:
-        content = getattr(vocabulary, "content_hash", None) or repr(vocabulary)
+        content = getattr(vocabulary, "content_hash", None) or _plain_name(vocabulary)
     else:
         content = content_hash_of(read_model(file), extra_ids)
     return {
@@ -225,6 +226,14 @@ def describe_vocabulary(vocabulary: Any) -> dict[str, Any]:
         "extra_ids": extra_ids,
         "content_sha256": content,
     }
+
+
+def _plain_name(vocabulary: Any) -> str:
+    """A vocabulary without a file, such as SeqIO's of bytes, the same in every process."""
+    if " at 0x" not in repr(vocabulary):
+        return repr(vocabulary)
+    kind = type(vocabulary)
+    return f"{kind.__module__}.{kind.__qualname__}({vocabulary.vocab_size} ids)"
 
 
 def describe_step(step: Any) -> str:

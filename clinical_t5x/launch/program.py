@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import os
 import types
@@ -76,23 +77,81 @@ def run_program(
       UserError: a mistake in the configuration, or missing data.
       Stopped: the run was asked to stop and can be resumed.
     """
+    asked = _Asked(
+        verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths)
+    )
+    with _configured(asked, data_dir, tfds_data_dir, seqio_cache_dirs, announce) as found:
+        return _call(*found)
+
+
+@contextlib.contextmanager
+def built_arguments(
+    verb: str,
+    *,
+    gin_files: Sequence[str],
+    bindings: Sequence[str] = (),
+    search_paths: Sequence[str] = (),
+    data_dir: str | os.PathLike | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The arguments that `run_program` would call the program's function with, built by gin.
+
+    Models, optimizers, schedules and configurations are real; no data is opened and no checkpoint
+    looked for. gin stays configured inside the block.
+
+    Raises:
+      UserError: a mistake in the configuration.
+    """
+    asked = _Asked(
+        verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths), False
+    )
+    with _configured(asked, data_dir, None, (), announce) as (program, _):
+        import gin
+
+        with _plain_errors(entry_function(program)):
+            arguments = gin.get_bindings(entry_function(program))
+        yield dict(arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A program and what configures it; `statements` are bindings that gin can read."""
+
+    verb: str
+    gin_files: tuple[str, ...]
+    statements: tuple[str, ...]
+    search_paths: tuple[str, ...]
+    needs_inputs: bool = True
+
+    @property
+    def search_path(self) -> SearchPath:
+        return SearchPath(self.search_paths, _DEFAULT_SEARCH_PATHS.get(self.verb, ()))
+
+
+@contextlib.contextmanager
+def _configured(
+    asked: _Asked,
+    data_dir: str | os.PathLike | None,
+    tfds_data_dir: str | os.PathLike | None,
+    seqio_cache_dirs: Sequence[str],
+    announce: Callable[[str], None] | None,
+) -> Iterator[tuple[Program, Configuration]]:
+    """A checked configuration in force inside the block."""
     announce = announce or (lambda line: None)
-    statements = [binding_from_text(binding) for binding in bindings]
-    search_path = SearchPath(search_paths, _DEFAULT_SEARCH_PATHS.get(verb, ()))
     with environment.data_home_of(data_dir, tfds_data_dir) as tfds_apart:
-        program, configuration = _check(verb, gin_files, statements, search_path, tfds_apart)
+        program, configuration = _check(asked, tfds_apart)
         for notice in configuration.notices:
             announce(f"note: {notice}")
         if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
             import_tensorflow()
-        statements += _float32_on_cpu(configuration, announce)
+        statements = [*asked.statements, *_float32_on_cpu(configuration, announce)]
         with (
             environment.seqio_directories(tfds_apart, seqio_cache_dirs),
             names_on_main(),
             absent_tasks.stand_ins(configuration.modules),
-            _gin_configured(gin_files, statements, search_path),
+            _gin_configured(asked.gin_files, statements, asked.search_path),
         ):
-            return _call(program, configuration)
+            yield program, configuration
 
 
 def check_program(
@@ -109,27 +168,24 @@ def check_program(
     Raises:
       UserError: a mistake in the configuration, or missing data.
     """
-    statements = [binding_from_text(binding) for binding in bindings]
-    search_path = SearchPath(search_paths, _DEFAULT_SEARCH_PATHS.get(verb, ()))
+    asked = _Asked(
+        verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths)
+    )
     with environment.data_home_of(data_dir, tfds_data_dir) as apart:
-        return _check(verb, gin_files, statements, search_path, apart)[1]
+        return _check(asked, apart)[1]
 
 
-def _check(
-    verb: str,
-    gin_files: Sequence[str],
-    statements: Sequence[str],
-    search_path: SearchPath,
-    tfds_data_dir: str | None,
-) -> tuple[Program, Configuration]:
-    program = program_named(verb)
-    if not gin_files:
-        raise UserError(f"no gin file; name one, such as --gin_file={_EXAMPLE_FILES[verb]}")
+def _check(asked: _Asked, tfds_data_dir: str | None) -> tuple[Program, Configuration]:
+    program = program_named(asked.verb)
+    if not asked.gin_files:
+        example = _EXAMPLE_FILES[asked.verb]
+        raise UserError(f"no gin file; name one, such as --gin_file={example}")
     facade.provide()
-    reading = read_configuration(gin_files, statements, search_path)
+    reading = read_configuration(asked.gin_files, asked.statements, asked.search_path)
     program = static_check.program_meant(reading, program)
     configuration = static_check.check(reading, program)
-    preflight.check_inputs(configuration, tfds_data_dir)
+    if asked.needs_inputs:
+        preflight.check_inputs(configuration, tfds_data_dir)
     return program, configuration
 
 
@@ -206,13 +262,20 @@ def _brief(error: Exception) -> str:
 
 
 def _call(program: Program, configuration: Configuration) -> Any:
-    """Run the configured function; what gin adds to our messages is taken off again."""
+    """Run the configured function."""
     import gin
 
     function = entry_function(program)
-    configured = gin.get_configurable(function)
-    try:
+    with _plain_errors(function):
+        configured = gin.get_configurable(function)
         return configured(**_defaults(program, function, configuration))
+
+
+@contextlib.contextmanager
+def _plain_errors(function: Callable) -> Iterator[None]:
+    """Take off what gin adds to our messages; a wrong value in the configuration is a UserError."""
+    try:
+        yield
     except UserError as error:
         raise UserError(_without_gin(error)) from error
     except Stopped as stopped:

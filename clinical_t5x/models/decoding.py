@@ -189,19 +189,23 @@ def temperature_sample(
     state = jax.lax.while_loop(
         lambda state: (state.step < steps) & ~jnp.all(state.ended),
         advance,
-        _SamplingState(
-            step=jnp.zeros((), jnp.int32),
-            tokens=jnp.zeros((*shape, length), jnp.int32),
-            last=jnp.zeros(shape, jnp.int32),
-            ended=jnp.zeros(shape, bool),
-            log_prob=jnp.zeros(shape, jnp.float32),
-            cache=cache,
-        ),
+        _no_samples(shape, length, cache),
     )
     order = jnp.argsort(state.log_prob, axis=1)
     return (
         jnp.take_along_axis(state.tokens, order[..., None], axis=1),
         jnp.take_along_axis(state.log_prob, order, axis=1),
+    )
+
+
+def _no_samples(shape: tuple[int, int], length: int, cache: Any) -> _SamplingState:
+    return _SamplingState(
+        step=jnp.zeros((), jnp.int32),
+        tokens=jnp.zeros((*shape, length), jnp.int32),
+        last=jnp.zeros(shape, jnp.int32),
+        ended=jnp.zeros(shape, bool),
+        log_prob=jnp.zeros(shape, jnp.float32),
+        cache=cache,
     )
 
 

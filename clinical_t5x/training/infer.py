@@ -142,28 +142,24 @@ class _Job:
 
         records = [self.examples.records[position] for position in positions]
         requests = [
-            Request(str(record.get("id", position)), "", self.examples.inputs[position])
+            Request(str(record["id"]), "", self.examples.inputs[position])
             for record, position in zip(records, positions, strict=True)
         ]
         if self.mode == "score":
             targets = [self.examples.targets[position] for position in positions]
             for index, score in enumerate(predictor.score(requests, targets)):
-                inputs = self._inputs(records[index], positions[index])
-                yield positions[index], {**inputs, "score": float(score)}
+                yield positions[index], {**self._inputs(records[index]), "score": float(score)}
             return
         limit = self.examples.feature_lengths["targets"]
         for index, made in predictor.generate(requests, max_target_tokens=limit):
-            inputs = self._inputs(records[index], positions[index])
-            line = {**inputs, "prediction": made.text}
+            line = {**self._inputs(records[index]), "prediction": made.text}
             if self.mode == "predict_with_aux":
                 line["aux"] = {"scores": made.score}
             yield positions[index], line
 
-    def _inputs(self, record: dict[str, Any], position: int) -> dict[str, Any]:
-        """What a line says about its example; without an id of its own, that is its position."""
+    def _inputs(self, record: dict[str, Any]) -> dict[str, Any]:
         names = ("inputs_pretokenized", "targets_pretokenized") if self.with_text else ()
-        kept = {name: record[name] for name in names if name in record}
-        return {"inputs": {"id": record.get("id", position), **kept}}
+        return {"inputs": {name: record[name] for name in ("id", *names) if name in record}}
 
 
 class _Output:
