@@ -20,8 +20,9 @@ _CREDENTIALED = f"""\
 trained on. Weights that were trained on credentialed PhysioNet data (MIMIC-III, MIMIC-IV-Note and
 what was made from them) may be shared only through PhysioNet, with people who have signed the
 data-use agreement of that data, as [Clinical-T5]({_LICENCE_URL}) is. To upload
-them to a public hub, or to send them to somebody without that agreement, breaks it. This file cannot
-tell what these weights have seen: unless you know that it was no credentialed data, treat them so."""
+them to a public hub, or to send them to somebody without that agreement, breaks it. This file
+cannot tell what these weights have seen: unless you know that it was no credentialed data, treat
+them so."""
 
 _SYNTHETIC = """\
 The corpus of this data home is **synthetic**: made-up notes, no patient's. If the model has seen

@@ -119,7 +119,7 @@ def test_copies_in_files_of_their_own_are_compared(models, tmp_path):
 
 
 def test_views_and_strides_of_a_storage(models, tmp_path):
-    """Tensors that are transposed views, or parts of one large storage, as torch.save keeps them."""
+    """Tensors that are transposed views, or parts of one large storage."""
     import torch
 
     tensors = hf_models.state_dict(models["1.0"])
