@@ -74,6 +74,44 @@ def run(optimizer, params, gradients, rates, axes=AXES):
     return params, state
 
 
+def from_step(first_step, optimizer, params, gradients, rates):
+    """`run` for a model that begins at that step; the rates are those of its updates."""
+    schedule = jnp.asarray(rates)
+    bound = bind_optimizer(
+        optimizer, lambda count: schedule[count], params, AXES, first_step=first_step
+    )
+    state = bound.transformation.init(params)
+    for grads in gradients:
+        updates, state = bound.transformation.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def test_step_offset_is_a_step_of_the_model():
+    """T5X's fine-tuning files give the checkpoint's step; the first update then forgets nothing."""
+    rng = np.random.default_rng(3)
+    params, rates = jax.tree.map(jnp.asarray, random_tree(rng)), np.full(4, 0.1)
+    gradients = [random_tree(rng) for _ in range(4)]
+    expected = from_step(0, Adafactor(), params, gradients, rates)
+    found = from_step(1000, Adafactor(step_offset=1000), params, gradients, rates)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    earlier = from_step(1000, Adafactor(step_offset=990), params, gradients, rates)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(earlier))
+    # 11 ** -0.8 of the squared gradient is remembered, so that only clipping bounds the update
+    one = from_step(
+        1000, Adafactor(step_offset=990, clipping_threshold=None), params, gradients[:1], [0.1]
+    )
+    scale = np.sqrt(np.mean(np.square(params["bias"])))
+    step = 0.1 * scale * np.sign(gradients[0]["bias"]) / np.sqrt(11**-0.8)
+    np.testing.assert_allclose(one["bias"], params["bias"] - step, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_offset_after_the_first_step_is_refused():
+    wrapped = chain([optax.clip(1.0), Adafactor(step_offset=1000)])
+    with pytest.raises(UserError, match=r"step_offset = 1000.* begins at step 10"):
+        bind_optimizer(wrapped, lambda step: 0.1, {}, {}, first_step=10)
+
+
 @pytest.mark.parametrize(
     "options",
     [
