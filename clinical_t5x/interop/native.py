@@ -19,6 +19,7 @@ from etils import epath
 
 from clinical_t5x.interop import orbax_files, t5x_names
 from clinical_t5x.interop.adafactor_memory import AdafactorMemory, memory_of
+from clinical_t5x.interop.merged import MergedAdapters, has_adapters
 from clinical_t5x.interop.source import (
     CheckpointError,
     TensorInfo,
@@ -64,6 +65,7 @@ class NativeSource:
     Attributes:
       position: what was saved with it, without the checksums.
       stacked: whether it keeps the layers of a stack in one array.
+      adapted: whether it has low-rank adapters; they are merged when kernels are read.
     """
 
     kind = "clinical_t5x"
@@ -76,9 +78,11 @@ class NativeSource:
         self.position: dict[str, Any] = position
         self.step: int = position["step"]
         tree = orbax_files.OrbaxTree(directory / PARAMS)
-        self._params = StackedTree(tree, self._expected(PARAMS))
+        stored = StackedTree(tree, self._expected(PARAMS))
+        self.stacked = stored.stacked
+        self.adapted = has_adapters(stored)
+        self._params = self._merged(stored) if self.adapted else stored
         self.infos = self._params.infos
-        self.stacked = self._params.stacked
         self.config = self._config(known)
         for name, info in self.infos.items():
             weight_dtype(path, name, info.dtype)
@@ -87,11 +91,20 @@ class NativeSource:
         """One parameter, by its T5X name."""
         return self._params.read(name)
 
+    def _merged(self, stored: StackedTree) -> MergedAdapters:
+        saved = self.position.get("config")
+        if not saved:
+            raise CheckpointError(f"{self.path} has adapters and does not say how strong they are")
+        try:
+            return MergedAdapters(stored, _config_of(saved, {}))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+
     @property
     def optimizer(self) -> AdafactorMemory | None:
-        """Adafactor's memory, or None where there is none, or another optimizer's."""
+        """Adafactor's memory, or None where there is none, another optimizer's, or adapters'."""
         directory = epath.Path(self.path) / OPTIMIZER
-        if not directory.exists():
+        if self.adapted or not directory.exists():
             return None
         tree = orbax_files.OrbaxTree(directory)
         if _COUNT not in tree.infos:
@@ -115,7 +128,8 @@ class NativeSource:
         try:
             inferred = config_from_shapes(shapes, **known)
             saved = self.position.get("config")
-            config = inferred if saved is None else _config_of(saved, known)
+            plain = {**known, "lora_rank": 0}  # adapters are merged
+            config = inferred if saved is None else _config_of(saved, plain)
             t5x_names.check_named(shapes, t5x_names.t5x_shapes(config))
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{self.path}: {error}") from None

@@ -221,3 +221,17 @@ def test_microbatches_and_adapters_go_together(pretrained, tmp_path):
     ]
     for one, other in zip(*(leaves(state.params).values() for state in states), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_other_layouts_get_merged_parameters(finetuned):
+    from clinical_t5x.interop import t5x_names
+    from clinical_t5x.interop.native import open_native
+
+    place, state = finetuned
+    source = open_native(place / "checkpoint_62")
+    plain = plain_model().config
+    assert source.config.lora_rank == 0
+    assert {name: info.shape for name, info in source.infos.items()} == t5x_names.t5x_shapes(plain)
+    merged = t5x_names.to_named(lora.merged(state.params, adapted_model().config), plain)
+    for name in source.infos:
+        np.testing.assert_allclose(source.read(name), merged[name], rtol=1e-6, atol=1e-7)
