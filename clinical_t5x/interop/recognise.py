@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from clinical_t5x.interop import t5x_checkpoint, weight_files
+from clinical_t5x.interop import native, t5x_checkpoint, weight_files
 from clinical_t5x.interop.huggingface_source import HuggingFaceSource
 from clinical_t5x.interop.source import CheckpointError, TensorSource
 from clinical_t5x.storage import absolute
@@ -33,6 +33,8 @@ def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
     for candidate in (place, newest_step(place)):
         if candidate is None:
             continue
+        if native.recognises(candidate):
+            return native.open_native(candidate, **overrides)
         if t5x_checkpoint.recognises(candidate):
             return t5x_checkpoint.open_t5x(candidate, **overrides)
         if weight_files.recognises(candidate):
@@ -43,8 +45,8 @@ def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
 def is_checkpoint(path: str | os.PathLike) -> bool:
     """Whether `path` looks like a checkpoint of any layout, or a MODEL_DIR, by its names."""
     place = absolute(path)
-    known = t5x_checkpoint.recognises(place) or weight_files.recognises(place)
-    return known or newest_step(place) is not None
+    readers = (native, t5x_checkpoint, weight_files)
+    return any(one.recognises(place) for one in readers) or newest_step(place) is not None
 
 
 def newest_step(directory: epath.Path) -> epath.Path | None:

@@ -12,7 +12,12 @@ from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_model
 from clinical_t5x.interop import charsmap, tokenizer
 from clinical_t5x.interop.source import CheckpointError
 
-WORDS = ["the", "patient", "was", "admitted", "to", "hospital", "with", "chest", "pain", "and", "discharged", "home", "on", "aspirin", "81", "mg", "daily", "blood", "pressure", "120", "over", "80", "x-ray", "of", "the", "left", "lung", "showed", "no", "acute", "process", "follow", "up", "Dr.", "(see", "note)", "#3", "a/b", "c:d", "<10", ">5", "=2", "é", "ü", "µg", "½", "---", "___", "***", "..."]
+TEXT = (
+    "the patient was admitted to hospital with chest pain and discharged home on aspirin 81 mg "
+    "daily blood pressure 120 over 80 x-ray of the left lung showed no acute process follow up "
+    "Dr. (see note) #3 a/b c:d <10 >5 =2 é ü µg ½ --- ___ *** ..."
+)
+WORDS = TEXT.split()
 PARTS = [
     *WORDS, *DEID_TAGS, *"abcXYZ0123456789.,;:-_=*/()[]<>&#'\"", " ", "  ", "     ", "\n", "\n\n",
     "\t", " \n ", "▁", "▁▁", "\ue000", "\ue001", "\ue002", "\ue000\ue002", "e\u0301", "😀", "👩‍⚕️",
