@@ -43,6 +43,16 @@ def recognises(path: Any) -> bool:
     return (epath.Path(path) / PARAMS).is_dir()
 
 
+def is_stacked(path: Any) -> bool:
+    """Whether one of our checkpoints keeps the layers of a stack in one array.
+
+    Raises:
+      CheckpointError: it is damaged.
+    """
+    metadata = orbax_files.read_json_object(epath.Path(path) / PARAMS / orbax_files.METADATA)
+    return any("layers" in keys for keys in orbax_files.leaf_keys(metadata, epath.Path(path)))
+
+
 def read_position(path: Any) -> dict[str, Any]:
     """What was saved with a checkpoint beside its arrays.
 
@@ -65,6 +75,7 @@ class NativeSource:
     Attributes:
       position: what was saved with it, without the checksums.
       stacked: whether it keeps the layers of a stack in one array.
+      assumed: fields of the configuration that neither shapes nor the position tell.
       adapted: whether it has low-rank adapters; they are merged when kernels are read.
     """
 
@@ -77,6 +88,7 @@ class NativeSource:
         self._sums = position.pop("checksums")
         self.position: dict[str, Any] = position
         self.step: int = position["step"]
+        self.assumed = () if position.get("config") else ("mlp_activations",)
         tree = orbax_files.OrbaxTree(directory / PARAMS)
         stored = StackedTree(tree, self._expected(PARAMS))
         self.stacked = stored.stacked

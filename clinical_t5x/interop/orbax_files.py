@@ -40,9 +40,8 @@ class OrbaxTree:
     def __init__(self, directory: Any):
         self.directory = epath.Path(directory)
         metadata = read_json_object(self.directory / METADATA)
-        names = [name for keys in _leaf_keys(metadata, self.directory) for name in [".".join(keys)]]
-        paths = ["/".join(keys) for keys in _leaf_keys(metadata, self.directory)]
-        self._names = dict(zip(paths, names, strict=True))
+        leaves = leaf_keys(metadata, self.directory)
+        self._names = {"/".join(keys): ".".join(keys) for keys in leaves}
         ocdbt = metadata.get("use_ocdbt")
         if ocdbt is None:
             ocdbt = (self.directory / "manifest.ocdbt").exists()
@@ -52,8 +51,10 @@ class OrbaxTree:
             version=3 if metadata.get("use_zarr3") else 2,
             sparse=not metadata.get("store_array_data_equal_to_fill_value"),
         )
-        infos = self._store.infos(names)
-        self.infos: dict[str, TensorInfo] = {path: infos[self._names[path]] for path in paths}
+        infos = self._store.infos(self._names.values())
+        self.infos: dict[str, TensorInfo] = {
+            path: infos[name] for path, name in self._names.items()
+        }
 
     def read(self, path: str, index: Any = ()) -> np.ndarray:
         """An array, or a part of it, in its own dtype.
@@ -170,8 +171,14 @@ def read_json_object(path: epath.Path) -> dict[str, Any]:
     return value
 
 
-def _leaf_keys(metadata: Mapping[str, Any], directory: epath.Path) -> list[tuple[str, ...]]:
-    """The keys of every array, in the file's order; leaves without data (None, {}) are left out."""
+def leaf_keys(metadata: Mapping[str, Any], directory: epath.Path) -> list[tuple[str, ...]]:
+    """The keys of every array that `_METADATA` lists, in its order.
+
+    Leaves without data (None, {}) are left out.
+
+    Raises:
+      CheckpointError: it is damaged.
+    """
     try:
         return [
             tuple(str(key["key"]) for key in entry["key_metadata"])

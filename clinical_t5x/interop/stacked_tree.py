@@ -18,6 +18,9 @@ from clinical_t5x.interop.source import CheckpointError, TensorInfo
 
 _STACK = re.compile(r"(?:^|(?<=/))(encoder|decoder)/layers/")
 
+_SMALL_BYTES = 16 << 20
+_SMALL_HELD = 8
+
 # Where an array lies: the path in the tree, and the layer of a stacked one.
 Place = tuple[str, int | None]
 
@@ -52,7 +55,7 @@ class StackedTree:
             if path.startswith(prefix) and name not in leave_out:
                 self._add(name, path, info)
         self.stacked = any(layer is not None for _, layer in self._places.values())
-        self._held: tuple[str, np.ndarray] | None = None  # a stack that could only be read whole
+        self._held: dict[str, np.ndarray] = {}  # stacks that could only be read whole
         self._seen: dict[str, dict[int, int]] = {}  # sums of the layers read so far
 
     def _add(self, name: str, path: str, info: TensorInfo) -> None:
@@ -77,17 +80,24 @@ class StackedTree:
             array = self._tree.read(path)
             self._compare(path, _sum(array))
             return array
-        if self._held is not None and self._held[0] == path:
-            return self._held[1][layer]
-        self._held = None
+        if path in self._held:
+            return self._held[path][layer]
         if self._tree.layer_is_apart(path):
             array = self._tree.read(path, layer)
             self._compare_layers(path, layer, array)
             return array
+        self._make_room(path)
         stack = self._tree.read(path)
         self._compare(path, _sum(stack))
-        self._held = (path, stack)
+        self._held[path] = stack
         return stack[layer]
+
+    def _make_room(self, path: str) -> None:
+        """Let go of held stacks: one large one is kept at a time, and few small ones beside it."""
+        small = _is_small(self._tree.infos[path])
+        for held in [held for held in self._held if _is_small(self._tree.infos[held]) == small]:
+            if not small or len(self._held) > _SMALL_HELD:
+                del self._held[held]
 
     def _compare_layers(self, path: str, layer: int, array: np.ndarray) -> None:
         layers = self._tree.infos[path].shape[0]
@@ -151,6 +161,10 @@ def _stored(infos: Mapping[str, TensorInfo], places: Mapping[str, Place]) -> dic
         dtype = dtypes.pop() if len(dtypes) == 1 else "float32"
         stored[path] = TensorInfo((len(found), *found[0].shape), dtype)
     return stored
+
+
+def _is_small(info: TensorInfo) -> bool:
+    return info.size * info.numpy_dtype.itemsize <= _SMALL_BYTES
 
 
 def _sum(array: np.ndarray) -> int:

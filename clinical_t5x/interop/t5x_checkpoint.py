@@ -46,9 +46,12 @@ class T5XSource:
 
     Attributes:
       layout: "orbax" or "legacy".
+      assumed: fields of the configuration that neither shapes nor files tell.
       optimizer: Adafactor's memory, or None where the checkpoint has none (or another
         optimizer's).
     """
+
+    assumed = ("mlp_activations",)
 
     def __init__(self, path: Any, tree: _Tree, layout: str, known: Mapping[str, Any]):
         self.path = str(path)

@@ -106,11 +106,11 @@ def from_named(named: Mapping[str, Any], config: T5Config) -> dict[str, Any]:
     for name in t5x_shapes(config):
         path, layer = our_path(name, config)
         if layer is None:
-            _put(tree, path, np.asarray(named[name]))
+            put(tree, path, np.asarray(named[name]))
         else:
             stacks.setdefault(path, {})[layer] = named[name]
     for path, layers in stacks.items():
-        _put(tree, path, np.stack([np.asarray(layers[i]) for i in range(len(layers))]))
+        put(tree, path, np.stack([np.asarray(layers[i]) for i in range(len(layers))]))
     return tree
 
 
@@ -129,7 +129,8 @@ def check_named(found: Mapping[str, tuple], wanted: Mapping[str, tuple]) -> None
         )
 
 
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Set an entry of a nested dict, making the dicts on the way to it."""
     for part in path[:-1]:
         tree = tree.setdefault(part, {})
     tree[path[-1]] = value

@@ -152,6 +152,7 @@ def _begin_state(
     2. RestoreCheckpointConfig.path: another run's parameters.
     3. Random parameters.
     """
+    checkpoints.refuse_unresumable(request.model_dir)
     resumable = checkpoints.CheckpointStore(request.model_dir) if store is None else store
     first_step = _first_step_of(resumable)
     if first_step is not None:

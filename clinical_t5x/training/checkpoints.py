@@ -8,8 +8,8 @@ process leaves either a whole checkpoint or none; the checksums tell a damaged o
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,16 +19,18 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.interop import layouts, native
+from clinical_t5x.interop.source import CheckpointError
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.storage import absolute
 from clinical_t5x.training import adapters
 from clinical_t5x.training import state as states
 from clinical_t5x.training.config import RestoreCheckpointConfig
+from clinical_t5x.training.imported import import_params, refuse_other_functions
 
 _log = logging.getLogger(__name__)
 
 _PREFIX = "checkpoint"
-_STEP_DIRECTORY = re.compile(rf"^{_PREFIX}_(\d+)$")
 _ITEMS = ("params", "optimizer", "position")
 _SHOWN = 5
 _SHOWN_DIGITS = 12  # of a hash
@@ -174,17 +176,14 @@ class CheckpointStore:
 
 def checkpoint_steps(directory: Any) -> list[int]:
     """Steps of the finished checkpoints in a MODEL_DIR, oldest first."""
-    directory = epath.Path(directory)
-    if not directory.is_dir():
-        return []
-    found = (_STEP_DIRECTORY.match(path.name) for path in directory.iterdir())
-    return sorted(int(match.group(1)) for match in found if match)
+    return layouts.steps(directory)
 
 
 def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
     """The checkpoint directories that a RestoreCheckpointConfig's paths and mode mean.
 
-    A path may always be a checkpoint itself; with mode 'latest' or 'all' it may be a MODEL_DIR.
+    A path may always be a checkpoint itself, of any layout; with mode 'latest' or 'all' it may be a
+    MODEL_DIR.
 
     Raises:
       UserError: when a path does not exist, is no checkpoint, or holds none.
@@ -194,7 +193,7 @@ def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
         path = absolute(given)
         if not path.exists():
             raise UserError(f"checkpoint {given} does not exist; give a checkpoint_N directory")
-        if (path / "params").exists():
+        if layouts.layout_of(path) is not None:
             found.append(path)
             continue
         steps = checkpoint_steps(path)
@@ -202,7 +201,10 @@ def checkpoint_paths(paths: Sequence[str], mode: str) -> list[epath.Path]:
             inside = f"; it holds {_PREFIX}_{steps[-1]}: name that one" if steps else ""
             raise UserError(f"{given} is not a checkpoint directory{inside}")
         if not steps:
-            raise UserError(f"{given} holds no checkpoint; give a MODEL_DIR that was trained")
+            raise UserError(
+                f"{given} holds no checkpoint; give a MODEL_DIR that was trained, a T5X "
+                "checkpoint, or a Hugging Face directory"
+            )
         chosen = steps if mode == "all" else steps[-1:]
         found += [path / f"{_PREFIX}_{step}" for step in chosen]
     return found
@@ -233,7 +235,8 @@ def restore_params(
     """Read a model's parameters, sharded as the partitioner says, and the step they are from.
 
     Args:
-      path: A checkpoint directory, or a MODEL_DIR (its newest whole checkpoint is taken).
+      path: A checkpoint of any layout (ours, T5X's, Hugging Face's), or a MODEL_DIR (its newest
+        whole checkpoint is taken).
       model: Gives the names and shapes that are expected.
       partitioner: Says where the parameters go.
       mode: 'latest', or 'specific' when `path` must be a checkpoint itself.
@@ -260,18 +263,65 @@ def restore_params_and_path(
         if problem is not None:
             _log.warning("%s; taking the one before", problem)
         try:
-            position = read_position(directory)
-            saved = adapters.as_saved(model, position)
-            abstract = adapters.placed(saved, partitioner)
-            params = _read_tree(directory, "params", abstract, position["checksums"]["params"])
+            if _is_as_trained(directory, model):
+                params, step = _read_own(directory, model, partitioner)
+            else:
+                params, step = import_params(directory, model, partitioner)
         except DamagedCheckpointError as error:
             problem = error
             continue
-        params = adapters.fitted(params, saved, model, partitioner)
         if dtype is not None:
             params = jax.tree.map(lambda array: array.astype(dtype), params)
-        return params, position["step"], directory
+        return params, step, directory
     raise UserError(f"{problem}; no other checkpoint lies beside it") from problem
+
+
+def _is_as_trained(path: epath.Path, model: Any) -> bool:
+    """Whether a checkpoint is ours and keeps its layers as the model does."""
+    if layouts.layout_of(path) != layouts.NATIVE:
+        return False
+    if not hasattr(model, "config"):
+        return True
+    try:
+        return native.is_stacked(path) == model.config.scan_layers
+    except CheckpointError as error:
+        raise DamagedCheckpointError(f"checkpoint {path} is unreadable ({error})") from error
+
+
+def _read_own(path: epath.Path, model: Any, partitioner: PjitPartitioner) -> tuple[Any, int]:
+    """Parameters of one of our checkpoints, and its step."""
+    position = read_position(path)
+    refuse_other_functions(path, position, model)
+    saved = adapters.as_saved(model, position)
+    abstract = adapters.placed(saved, partitioner)
+    params = _read_tree(path, "params", abstract, position["checksums"]["params"])
+    return adapters.fitted(params, saved, model, partitioner), position["step"]
+
+
+def provenance(path: epath.Path) -> dict[str, Any]:
+    """What a checkpoint says of how it was made; nothing where its layout has no room for it."""
+    return read_position(path) if layouts.layout_of(path) == layouts.NATIVE else {}
+
+
+def refuse_unresumable(directory: Any) -> None:
+    """Refuse a MODEL_DIR whose newest checkpoint is one to begin from, not to go on from.
+
+    Raises:
+      UserError: naming the setting that takes it.
+    """
+    steps = checkpoint_steps(directory)
+    if not steps:
+        return
+    path = epath.Path(directory) / f"{_PREFIX}_{steps[-1]}"
+    cure = f"begin from it with INITIAL_CHECKPOINT_PATH = '{path}' and another MODEL_DIR"
+    if layouts.layout_of(path) == layouts.T5X:
+        raise UserError(
+            f"{path} is a checkpoint of Google's T5X, which no run here goes on: {cure}"
+        )
+    if (path / "params").exists() and not (path / "optimizer").exists():
+        with contextlib.suppress(DamagedCheckpointError):
+            if not read_position(path)["checksums"].get("optimizer"):
+                raise UserError(f"{path} has parameters and no optimizer memory: {cure}")
 
 
 def read_position(path: epath.Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def evaluate(
             if summarize_config_fn is not None:
                 epath.Path(output_dir).mkdir(parents=True, exist_ok=True)
                 summarize_config_fn(str(output_dir), None, step)
-            saved = checkpoints.read_position(path)
+            saved = checkpoints.provenance(path)
             found += _evaluate_one(
                 evaluator,
                 ModelPredictor(
