@@ -73,8 +73,6 @@ def standard_logical_axis_rules(
     ):
         if dims not in (1, 2):
             raise UserError(f"standard_logical_axis_rules.{name} = {dims}: choose 1 or 2")
-    if activation_partitioning_dims == 2:
-        _log.info("activation_partitioning_dims = 2 changes nothing: XLA places activations")
     rules = list(additional_rules or ())
     if parameter_partitioning_dims == 2:
         rules.append(("embed", ("fsdp", "data")))
@@ -119,8 +117,6 @@ class PjitPartitioner:
         dcn_mesh_shape: Sequence[int] | None = None,
         logical_axis_rules: LogicalAxisRules | None = None,
     ):
-        if not params_on_devices:
-            _log.warning("PjitPartitioner.params_on_devices = False ignored: no host offloading")
         self._tensor = _tensor_axis_size(num_partitions, model_parallel_submesh)
         self._backend = backend
         self._ici, self._dcn = ici_mesh_shape, dcn_mesh_shape

@@ -18,7 +18,7 @@ from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.storage import fingerprint
 
 SPLIT = "infer"
-_FILE_TYPES = ("tfrecord",)
+FILE_TYPES = ("tfrecord",)
 
 
 def create_task_from_tfexample_file(
@@ -45,7 +45,7 @@ def create_task_from_tfexample_file(
     Raises:
       UserError: another file type, no such file, or a file without these features.
     """
-    if file_type not in _FILE_TYPES:
+    if file_type not in FILE_TYPES:
         raise UserError(
             f"TF_EXAMPLE_FILE_TYPE = {file_type!r} cannot be read: only 'tfrecord' has a public "
             "reader; write the examples as TFRecords"

@@ -19,13 +19,14 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
-from safetensors import flax as safetensors_flax
 
 import clinical_t5x
 from clinical_t5x import console
 from clinical_t5x.console import UserError
 from clinical_t5x.export import functions
 from clinical_t5x.export.functions import FUNCTIONS, Lengths
+from clinical_t5x.interop.safetensors_file import write_safetensors
+from clinical_t5x.interop.source import TensorInfo
 from clinical_t5x.storage import sha256_file, stage_directory, write_json_atomically
 
 LOADER = "load_example.py"
@@ -80,7 +81,8 @@ def write(
         programs = _write_programs(content, partial)
         console.say(f"programs: {', '.join(programs)} for {', '.join(content.platforms)}")
         flat = functions.flat_parameters(content.params)
-        safetensors_flax.save_file(flat, partial / PARAMETERS)
+        infos = {name: TensorInfo(leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}
+        write_safetensors(partial / PARAMETERS, infos, lambda name: np.asarray(flat[name]))
         count = sum(leaf.size for leaf in flat.values())
         console.say(f"parameters: {count:,} in {len(flat)} arrays ({PARAMETERS})")
         vocabulary = write_vocabulary(content.model.output_vocabulary, partial / VOCABULARY)

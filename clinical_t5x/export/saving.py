@@ -99,7 +99,7 @@ def save(
             default_mode=inference_mode,
             about={
                 "model_name": model_name,
-                "checkpoint": str(checkpoint),
+                "checkpoint": f"{checkpoint.parent.name}/{checkpoint.name}",
                 "checkpoint_step": step,
                 "task": mixture_or_task_name,
             },

@@ -82,8 +82,7 @@ def _next_command(verb: str, flags: Flags, configuration: Configuration) -> str:
     if verb == "export":
         return f"python {output}/load_example.py --check"
     if verb == "precompile":
-        files = " ".join(f"--gin_file={shlex.quote(name)}" for name in flags.gin_files)
-        return f"python -m t5x.train {files}"
+        return "the same command with t5x.train, which finds what was compiled"
     if verb == "eval":
         return f"python -m clinical_t5x.report --runs {output}"
     task = str(configuration.macro("MIXTURE_OR_TASK_NAME"))

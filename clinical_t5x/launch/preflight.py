@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.data.tfexample_task import FILE_TYPES
 from clinical_t5x.launch import absent_tasks
 from clinical_t5x.launch.gin_reading import Binding
 from clinical_t5x.launch.static_check import Configuration
@@ -20,6 +21,7 @@ from clinical_t5x.storage import data_home, is_complete
 _VOCABULARY = "clinical_t5x.data.vocabulary:ClinicalVocabulary"
 _DATASET_CONFIG = "clinical_t5x.training.config:DatasetConfig"
 _RESTORE_CONFIG = "clinical_t5x.training.config:RestoreCheckpointConfig"
+_EXAMPLES_TASK = "clinical_t5x.data.tfexample_task:create_task_from_tfexample_file"
 _CORPUS_TASK = "tasks.pretrain:register"
 _DEFAULT_NAME = "clinical"
 
@@ -52,6 +54,7 @@ def check_inputs(configuration: Configuration, tfds_data_dir: str | None = None)
       UserError: something is missing; the message has the commands that make it.
     """
     _check_task_package(configuration)
+    _check_examples(configuration)
     corpus = _bound_value(configuration, _CORPUS_TASK, "corpus") or _DEFAULT_NAME
     for module, binding in _task_modules(configuration):
         _check_module(module, binding)
@@ -72,6 +75,16 @@ def _check_task_package(configuration: Configuration) -> None:
             f"{name.place}: the task {name.value!r} is one of {module}, which is not installed; "
             "name another with --gin.MIXTURE_OR_TASK_NAME=... and the module that registers it "
             "with --gin.MIXTURE_OR_TASK_MODULE=..."
+        )
+
+
+def _check_examples(configuration: Configuration) -> None:
+    """Say early that files of tf.train.Examples are of a kind that has no public reader."""
+    kind = _bound_value(configuration, _EXAMPLES_TASK, "file_type")
+    if kind not in (None, *FILE_TYPES):
+        raise UserError(
+            f"TF_EXAMPLE_FILE_TYPE = {kind!r} cannot be read: only 'tfrecord' has a public "
+            "reader; write the examples as TFRecords"
         )
 
 

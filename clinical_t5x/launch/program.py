@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import logging
 import os
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -244,13 +245,28 @@ def _parse(gin_files: Sequence[str], statements: Sequence[str]) -> None:
     import gin
 
     try:
-        gin.parse_config_files_and_bindings(
-            [os.path.expanduser(name) for name in gin_files], list(statements)
-        )
+        with _without_search_messages():
+            gin.parse_config_files_and_bindings(
+                [os.path.expanduser(name) for name in gin_files], list(statements)
+            )
     except UserError as error:
         raise UserError(_without_gin(error)) from error
     except (OSError, SyntaxError, ImportError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(f"the gin configuration cannot be used: {_brief(error)}") from error
+
+
+@contextlib.contextmanager
+def _without_search_messages() -> Iterator[None]:
+    """gin calls every directory that does not have a file an error, in the process's log."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Path not found")
+
+    logging.getLogger().addFilter(is_other)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(is_other)
 
 
 def _brief(error: Exception) -> str:

@@ -136,6 +136,47 @@ T5X_PARAMETERS = {
     ("t5x.examples.t5.network", "T5Config"): """vocab_size dtype emb_dim num_heads
         num_encoder_layers num_decoder_layers head_dim mlp_dim mlp_activations dropout_rate
         logits_via_embedding float32_attention_logits""",
+    ("t5x.precompile", "precompile"): """model train_dataset_cfg partitioner model_dir random_seed
+        get_dataset_fn verify_matching_vocabs_fn""",
+    ("t5x.export_lib", "save"): """model inference_mode restore_checkpoint_cfg exportable_module_cls
+        create_preprocessor_fn create_inference_function_fn create_postprocessor_fn partitioner
+        create_decoding_state_callback_fn output_features task_feature_lengths batch_size
+        output_dir model_name warmup_examples tokenized_inputs write_warmup_example_fn
+        mixture_or_task_name validation_examples native_lowering native_lowering_platforms
+        enable_xla decode_outputs trailing_shapes output_vocab_feature_name signature_name
+        create_polymorphic_shapes_fn""",
+    ("t5x.export_lib", "ExportableModule"): "jit_compile use_batch_function",
+    ("t5x.export_lib", "create_inference_function"): "output_len",
+    ("t5x.export_lib", "create_postprocessor"): "output_feature_names",
+    ("t5x.export_lib", "create_preprocessor"): "output_features task_feature_lengths",
+    ("t5x.export_lib", "create_preprocessor_from_task"): """model run_precache serialized_examples
+        task_feature_lengths task_name""",
+    ("t5x.decoding", "temperature_sample"): """inputs cache tokens_to_logits eos_id decode_rng
+        num_decodes temperature topk topp cache_offset initial_index max_decode_steps
+        max_decode_steps_hard_limit rescale_log_probs state_callback_fn logit_callback_fn""",
+    ("t5x.decoding", "beam_search"): """inputs cache tokens_to_logits eos_id num_decodes alpha
+        max_decode_len max_decode_step min_log_prob decode_rng cache_offset initial_index""",
+    ("t5x.models", "DecoderOnlyModel"): """module vocabulary optimizer_def decode_fn
+        inputs_bidirectional_attention feature_converter_cls label_smoothing z_loss
+        loss_normalizing_factor""",
+    ("t5x.partitioning", "standard_logical_axis_rules"): """activation_partitioning_dims
+        parameter_partitioning_dims additional_rules""",
+    ("t5x.checkpoints", "Checkpointer"): """train_state partitioner checkpoints_dir dataset_iterator
+        keep save_dtype restore_dtype keep_dataset_checkpoints""",
+    ("t5x.checkpoints", "OrbaxCheckpointManagerInterface"): """directory train_state partitioner
+        dataset_iterator save_dtype restore_dtype keep period checkpoint_steps
+        keep_dataset_checkpoints force_keep_period metric_name_to_monitor metric_mode
+        keep_checkpoints_without_metrics""",
+    ("t5x.checkpoints", "SaveBestCheckpointer"): """train_state partitioner checkpoints_dir
+        dataset_iterator keep save_dtype restore_dtype metric_name_to_monitor metric_mode
+        keep_checkpoints_without_metrics force_keep_period keep_dataset_checkpoints""",
+    ("t5x.gin_utils", "summarize_gin_config"): "model_dir summary_writer step",
+    ("t5x.optimizers", "chain"): "transformations",
+    ("t5x.optimizers", "OptaxWrapper"): "optax_optimizer",
+    ("t5x.optimizers", "MultiOptimizer"): "traversals_and_optimizers",
+    ("t5x.trainer", "Trainer"): """model train_state partitioner eval_names summary_dir
+        train_state_axes rng learning_rate_fn num_microbatches weight_metrics_computer""",
+    ("t5x.examples.t5.network", "Transformer"): "config parent name",
     ("t5x.trainer", "TerminateOnNanAction"): "task metric",
     ("t5x.trainer", "EarlyStoppingAction"): "metric mode patience atol rtol",
 }
@@ -146,3 +187,33 @@ def test_t5x_parameters_are_accepted(module, name):
     value = getattr(importlib.import_module(module), name)
     accepted = set(inspect.signature(value).parameters)
     assert set(T5X_PARAMETERS[module, name].split()) <= accepted
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        (
+            "predict_batch_with_aux",
+            "params batch rng decoder_params return_all_decodes num_decodes prompt_with_targets",
+        ),
+        ("score_batch", "params batch return_intermediates"),
+    ],
+)
+def test_t5x_parameters_of_methods_are_accepted(method, parameters):
+    from t5x.models import EncoderDecoderModel
+
+    accepted = set(inspect.signature(getattr(EncoderDecoderModel, method)).parameters)
+    assert set(parameters.split()) <= accepted
+
+
+def test_functions_of_gin_files_are_on_main():
+    """T5X's files name these as attributes of `__main__`, whatever program runs."""
+    from clinical_t5x.launch.programs import MAIN_NAMES, names_on_main
+
+    expected = {"train", "evaluate", "infer", "precompile", "create_task_from_tfexample_file"}
+    assert set(MAIN_NAMES) == expected
+    with names_on_main():
+        task = sys.modules["__main__"].create_task_from_tfexample_file
+        parameters = set(inspect.signature(task).parameters)
+    expected = {"paths", "file_type", "inputs_key", "targets_key", "features", "task_id"}
+    assert parameters >= expected
