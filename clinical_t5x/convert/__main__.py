@@ -8,6 +8,7 @@ python -m clinical_t5x.convert downloads/t5-base runs/t5 --to native --extend_vo
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 import sys
@@ -26,6 +27,12 @@ from clinical_t5x.console import (
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU"}
+_ONLY_FOR = {
+    "vocabulary": "hf",
+    "max_shard_size": "hf",
+    "scan_layers": "native",
+    "t5x_layout": "t5x",
+}
 _SPARE = 1.05  # of the weights' size, for everything else that is written
 
 
@@ -44,6 +51,7 @@ def _convert(options: argparse.Namespace) -> int:
     from clinical_t5x.interop import recognise
     from clinical_t5x.interop.watched import Watched
 
+    _refuse_what_means_nothing(options)
     source = Watched(_extended(options, recognise.open_checkpoint(options.source)))
     target = _target(options, source)
     _refuse_to_lose(options, source, target)
@@ -85,6 +93,13 @@ def _extended(options: argparse.Namespace, source: Any) -> Any:
     )
 
 
+def _refuse_what_means_nothing(options: argparse.Namespace) -> None:
+    """Refuse options of another layout than the one that is written."""
+    for name, layout in _ONLY_FOR.items():
+        if options.to != layout and getattr(options, name) != _parser().get_default(name):
+            raise UserError(f"--{name} is for --to {layout}; leave it out with --to {options.to}")
+
+
 def _target(options: argparse.Namespace, source: Any) -> Any:
     """The directory that will be made."""
     from clinical_t5x.storage import absolute
@@ -105,11 +120,10 @@ def _refuse_to_lose(options: argparse.Namespace, source: Any, target: Any) -> No
     origin, end = os.fspath(storage.absolute(source.path)), os.fspath(target)
     if origin == end or origin.startswith(end.rstrip("/") + "/"):
         raise UserError(f"{target} is, or holds, the source: choose another DST")
-    if target.exists():
+    if target.exists() and not _is_empty(target):
         if not options.overwrite:
             raise UserError(f"{target} exists; choose another DST, or --overwrite")
-        empty = target.is_dir() and not any(target.iterdir())
-        if not empty and not recognise.is_checkpoint(target):
+        if not target.is_dir() or not recognise.is_checkpoint(target):
             raise UserError(f"{target} is no checkpoint; it is not replaced: choose another DST")
     if "://" not in end:
         needed = int(_SPARE * sum(_stored_bytes(options, info) for info in source.infos.values()))
@@ -118,6 +132,10 @@ def _refuse_to_lose(options: argparse.Namespace, source: Any, target: Any) -> No
             raise UserError(
                 f"{target} needs {needed / 1e9:,.1f} GB; {free / 1e9:,.1f} GB are free there"
             )
+
+
+def _is_empty(target: Any) -> bool:
+    return target.is_dir() and not any(target.iterdir())
 
 
 def _stored_bytes(options: argparse.Namespace, info: Any) -> int:
@@ -132,7 +150,8 @@ def _write(
     files: Mapping[str, bytes],
     on_tensor: Any,
 ) -> None:
-    common = {"dtype": options.dtype, "overwrite": options.overwrite, "on_tensor": on_tensor}
+    # What may be replaced has been checked before.
+    common = {"dtype": options.dtype, "overwrite": target.exists(), "on_tensor": on_tensor}
     if options.to == "hf":
         from clinical_t5x.interop.huggingface_writer import write_huggingface
 
@@ -152,6 +171,12 @@ def _files_beside(options: argparse.Namespace, source: Any, target: Any) -> Mapp
     """Tokenizer and model card of a Hugging Face directory; the source gets a note on them."""
     if options.to != "hf":
         return {}
+    from clinical_t5x.interop.huggingface import config_json
+
+    try:
+        config_json(source.config)
+    except ValueError as error:
+        raise UserError(f"{source.path}: {error}") from None
     from clinical_t5x.convert.beside import collect
 
     beside = collect(
@@ -248,6 +273,7 @@ def _summary(options: argparse.Namespace, source: Any, target: Any) -> dict[str,
         "tensors": len(source.infos),
         "dtypes": sorted({info.dtype for info in source.infos.values()}),
         "notes": list(source.notes),
+        "config": dataclasses.asdict(source.config),
     }
 
 

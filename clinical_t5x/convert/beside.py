@@ -70,10 +70,15 @@ def collect(
     run = _run_of(source)
     chosen = vocabulary or run.get("vocabulary")
     manifest = None
-    if chosen is not None:
-        files, manifest, note = _from_vocabulary(chosen, source, data_dir, run)
-    else:
+    if chosen is None:
         files, note = _from_source(source)
+    else:
+        try:
+            files, manifest, note = _from_vocabulary(chosen, source, data_dir, run)
+        except UserError as error:
+            if vocabulary is not None:
+                raise
+            files, note = {}, f"no tokenizer is written: {error}; --vocabulary names another"
     parameters = sum(info.size for info in source.infos.values())
     provenance = Provenance(
         name=name,

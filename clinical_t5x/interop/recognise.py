@@ -29,7 +29,10 @@ def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
     """
     place = absolute(path)
     if not place.exists():
-        raise CheckpointError(f"{path} does not exist; name a directory or file of weights")
+        raise CheckpointError(
+            f"{path} does not exist; name a directory or file of weights (nothing is fetched from"
+            " elsewhere)"
+        )
     for candidate in (place, newest_step(place)):
         if candidate is None:
             continue
@@ -43,10 +46,9 @@ def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:
-    """Whether `path` looks like a checkpoint of any layout, or a MODEL_DIR, by its names."""
+    """Whether `path` itself, as its names go, is a checkpoint; a MODEL_DIR is none."""
     place = absolute(path)
-    readers = (native, t5x_checkpoint, weight_files)
-    return any(one.recognises(place) for one in readers) or newest_step(place) is not None
+    return any(one.recognises(place) for one in (native, t5x_checkpoint, weight_files))
 
 
 def newest_step(directory: epath.Path) -> epath.Path | None:
