@@ -4,7 +4,7 @@
 
 Span corruption of short held-out pieces, once as it is ("once") and once with the whole piece put in
 front of its corrupted self ("twice"). A model that can look text up and copy it loses next to
-nothing on "twice". For checkpoints of gin/models/tiny.gin.
+nothing on "twice". For checkpoints whose vocabulary is that of the task mimic_pretrain_v1.
 """
 
 from __future__ import annotations
@@ -34,13 +34,11 @@ def main() -> None:
     os.environ["CLINICAL_T5X_DATA"] = options.data_dir
 
     from clinical_t5x.data.loader import open_batches
-    from clinical_t5x.partitioning import PjitPartitioner
-    from clinical_t5x.training.checkpoints import restore_params
+    from clinical_t5x.interactive import load_model
     from clinical_t5x.training.metric_log import per_token
 
-    model = tiny_model()
-    params, step = restore_params(options.checkpoint, model, PjitPartitioner(num_partitions=1))
-    evaluate = jax.jit(model.eval_fn)
+    loaded = load_model(options.checkpoint)
+    evaluate = jax.jit(loaded.model.eval_fn)
     held_out = open_batches(
         "mimic_pretrain_v1",
         split="validation",
@@ -52,37 +50,14 @@ def main() -> None:
         module="tasks.pretrain",
     )
     sums = {"once": collections.Counter(), "twice": collections.Counter()}
-    sentinels = np.array(model.output_vocabulary.sentinel_ids())
+    sentinels = np.array(loaded.vocabulary.sentinel_ids())
     for features in itertools.islice(held_out.one_pass(), options.batches):
         for name, batch in (("once", features), ("twice", with_answers(features, sentinels))):
-            part = jax.device_get(evaluate(params, batch)[1])
+            part = jax.device_get(evaluate(loaded.params, batch)[1])
             sums[name].update({key: float(value) for key, value in part.items()})
-    print(f"step {step:,}, nats per content token")
+    print(f"step {loaded.step:,}, nats per content token")
     for name, total in sums.items():
         print(f"  {name:6} {per_token(total)['content_loss']:.3f}")
-
-
-def tiny_model():
-    """The model of gin/models/tiny.gin, with the vocabulary of the data home."""
-    from clinical_t5x.data.vocabulary import ClinicalVocabulary
-    from clinical_t5x.models.config import T5Config
-    from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
-    from clinical_t5x.models.network import Transformer
-
-    vocabulary = ClinicalVocabulary()
-    config = T5Config(
-        vocab_size=4096,
-        emb_dim=128,
-        num_heads=4,
-        num_encoder_layers=2,
-        num_decoder_layers=2,
-        head_dim=32,
-        mlp_dim=512,
-        mlp_activations=("relu",),
-        logits_via_embedding=True,
-        dropout_rate=0.0,
-    )
-    return EncoderDecoderModel(Transformer(config), vocabulary, vocabulary)
 
 
 def with_answers(
