@@ -168,7 +168,8 @@ def main():
     inputs = rows_of(sequences, input_length)
     found = run("predict", params, inputs, np.zeros((len(inputs), target_length), np.int32))
     for tokens, score in zip(found["tokens"][: len(sequences)], found["scores"]):  # noqa: B905
-        shown = " ".join(map(str, tokens)) if given.ids else decode(tokens)
+        # a text may hold line breaks, which JSON writes as \n
+        shown = " ".join(map(str, tokens)) if given.ids else json.dumps(decode(tokens))
         print(f"{score:.6f}\t{shown}")
 
 
