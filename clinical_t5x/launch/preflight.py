@@ -13,6 +13,7 @@ from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.data.tfexample_task import FILE_TYPES
+from clinical_t5x.interop import layouts
 from clinical_t5x.launch import absent_tasks
 from clinical_t5x.launch.gin_reading import Binding
 from clinical_t5x.launch.static_check import Configuration
@@ -154,11 +155,39 @@ def _check_checkpoint(configuration: Configuration) -> None:
     may_lack = _bound_value(configuration, _RESTORE_CONFIG, "fallback_to_scratch")
     if may_lack or _has_begun(configuration):
         return
-    if not any(epath.Path(path).expanduser().exists() for path in named):
+    there = [path for path in named if epath.Path(path).expanduser().exists()]
+    if not there:
         raise UserError(
-            f"checkpoint {' or '.join(named)} does not exist; give a trained MODEL_DIR, or "
-            "a checkpoint_N directory in it"
+            f"checkpoint {' or '.join(named)} does not exist; give a trained MODEL_DIR, a "
+            "checkpoint_N directory in it, a T5X checkpoint, or a Hugging Face directory"
         )
+    mode = _bound_value(configuration, _RESTORE_CONFIG, "mode")
+    if not any(_holds_checkpoint(path, mode) for path in there):
+        raise UserError(_no_checkpoint(there[-1], mode))
+
+
+def _holds_checkpoint(path: str, mode: str | None) -> bool:
+    place = epath.Path(path).expanduser()
+    if layouts.layout_of(place) is not None:
+        return True
+    return mode != "specific" and bool(layouts.steps(place))
+
+
+def _no_checkpoint(path: str, mode: str | None) -> str:
+    """What is wrong with a path that is there."""
+    place = epath.Path(path).expanduser()
+    steps = layouts.steps(place)
+    if mode == "specific" and steps:
+        return f"{path} is not one checkpoint; it holds checkpoint_{steps[-1]}: name that one"
+    if (place / "config.json").exists():
+        return (
+            f"{path} holds config.json but no weights: fetch model.safetensors or "
+            "pytorch_model.bin too"
+        )
+    return (
+        f"{path} holds no checkpoint; expected checkpoint_N directories of a MODEL_DIR, a T5X "
+        "checkpoint, or a Hugging Face directory (config.json and weights)"
+    )
 
 
 def _has_begun(configuration: Configuration) -> bool:

@@ -118,8 +118,9 @@ class TestCheckpoints:
         with pytest.raises(UserError, match="checkpoint nowhere/run does not exist"):
             check(place, *self.FINETUNE, bindings=["INITIAL_CHECKPOINT_PATH = 'nowhere/run'"])
 
-    def test_one_of_several_is_enough(self, place):
-        paths = f"['nowhere/run', '{place}']"
+    def test_one_of_several_is_enough(self, place, tmp_path):
+        (tmp_path / "run" / "checkpoint_5").mkdir(parents=True)
+        paths = f"['nowhere/run', '{tmp_path / 'run'}']"
         check(place, *self.FINETUNE, bindings=[f"INITIAL_CHECKPOINT_PATH = {paths}"])
 
     def test_scratch_and_buckets_pass(self, place):
@@ -135,3 +136,38 @@ class TestCheckpoints:
         (tmp_path / "run" / "checkpoint_5").mkdir(parents=True)
         bindings = ["INITIAL_CHECKPOINT_PATH = 'nowhere'", f"MODEL_DIR = '{tmp_path / 'run'}'"]
         check(place, *self.FINETUNE, bindings=bindings)
+
+    @pytest.mark.parametrize(
+        "file",
+        [
+            "hf/model.safetensors",
+            "hf/weights.bin.gz",
+            "t5x/checkpoint_9/state/_METADATA",
+            "t5x/checkpoint_9/checkpoint",
+            "ours/checkpoint_9/params/_METADATA",
+        ],
+    )
+    def test_every_layout_passes(self, place, tmp_path, file):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+        given = {tmp_path / file.split("/")[0]}
+        if "checkpoint_9" in file:
+            given.add(tmp_path / file.split("/")[0] / "checkpoint_9")
+        for path in given:
+            check(place, *self.FINETUNE, bindings=[f"INITIAL_CHECKPOINT_PATH = '{path}'"])
+
+    def test_what_is_no_checkpoint_is_said(self, place, tmp_path):
+        bindings = [f"INITIAL_CHECKPOINT_PATH = '{tmp_path}'"]
+        with pytest.raises(UserError, match="holds no checkpoint; expected"):
+            check(place, *self.FINETUNE, bindings=bindings)
+        (tmp_path / "config.json").write_text("{}")
+        with pytest.raises(UserError, match=r"config\.json but no weights"):
+            check(place, *self.FINETUNE, bindings=bindings)
+
+    def test_a_model_dir_is_not_one_checkpoint(self, place, tmp_path):
+        (tmp_path / "checkpoint_5").mkdir()
+        bindings = [f"CHECKPOINT_PATH = '{tmp_path}'"]
+        specific = "utils.RestoreCheckpointConfig.mode = 'specific'"
+        check(place, *self.EVAL, bindings=bindings, verb="eval")
+        with pytest.raises(UserError, match="checkpoint_5: name that one"):
+            check(place, *self.EVAL, bindings=[*bindings, specific], verb="eval")
