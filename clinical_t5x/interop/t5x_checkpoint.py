@@ -25,6 +25,7 @@ from clinical_t5x.interop.source import (
     config_from_shapes,
 )
 from clinical_t5x.interop.t5x_legacy import LEGACY_FILE, LegacyTree, LegacyTreeWriter
+from clinical_t5x.interop.tensor_files import weight_dtype
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.storage import whole_directory
 
@@ -59,6 +60,8 @@ class T5XSource:
         self.kind = f"T5X, {'Orbax' if layout == 'orbax' else 'msgpack and zarr'}"
         self._tree = tree
         self.infos = _below(tree.infos, _TARGET)
+        for name, info in self.infos.items():
+            weight_dtype(path, name, info.dtype)
         self.step = self._read_step()
         shapes = {name: info.shape for name, info in self.infos.items()}
         try:

@@ -62,13 +62,11 @@ class LegacyTree:
                 self._inline[path] = np.asarray(leaf)
             else:
                 raise CheckpointError(f"{self._file}: {path} is a {type(leaf).__name__}")
-        # T5X leaves out chunks of zeros; a parameter has none, the optimizer's memory may.
-        self._parameters = ZarrStore(directory, ocdbt=False)
-        self._memory = ZarrStore(directory, ocdbt=False, sparse=True)
+        self._store = ZarrStore(directory, ocdbt=False)
         self.infos: dict[str, TensorInfo] = {
             path: TensorInfo(array.shape, array.dtype.name) for path, array in self._inline.items()
         }
-        found = self._parameters.infos(self._stored.values())
+        found = self._store.infos(self._stored.values())
         for path, name in self._stored.items():
             if said[path] is not None and said[path] != found[name].shape:
                 raise CheckpointError(
@@ -85,8 +83,7 @@ class LegacyTree:
         """
         if path in self._inline:
             return self._inline[path]
-        is_parameter = path.startswith(f"{_TARGET}/")
-        return (self._parameters if is_parameter else self._memory).read(self._stored[path])
+        return self._store.read(self._stored[path])
 
     def _stored_name(
         self, path: str, spec: Mapping[str, Any]
