@@ -8,15 +8,17 @@ Both directions go through a flat dict from T5X's name (parts joined by "/") to 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from clinical_t5x.interop.tensor_table import layer_span
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.position import NUM_BUCKETS
 
 _LAYER = re.compile(r"layers_(\d+)")
+_NUMBER = re.compile(r"(?<=layers_)\d+|(?<=\.block\.)\d+")  # in our names, in Hugging Face's
 
 
 def t5x_shapes(config: T5Config) -> dict[str, tuple[int, ...]]:
@@ -115,7 +117,10 @@ def from_named(named: Mapping[str, Any], config: T5Config) -> dict[str, Any]:
 
 
 def check_named(found: Mapping[str, tuple], wanted: Mapping[str, tuple]) -> None:
-    """Raise a ValueError that lists every difference between two tables of names and shapes."""
+    """Raise a ValueError that lists every difference between two tables of names and shapes.
+
+    Equal differences of several layers of a stack share a line.
+    """
     problems = [f"missing: {name} {wanted[name]}" for name in wanted if name not in found]
     problems += [f"unknown: {name} {found[name]}" for name in found if name not in wanted]
     problems += [
@@ -125,8 +130,18 @@ def check_named(found: Mapping[str, tuple], wanted: Mapping[str, tuple]) -> None
     ]
     if problems:
         raise ValueError(
-            f"{len(problems)} parameters do not fit the configuration:\n  " + "\n  ".join(problems)
+            f"{len(problems)} parameters do not fit the configuration:\n  "
+            + "\n  ".join(_joined(problems))
         )
+
+
+def _joined(problems: Iterable[str]) -> list[str]:
+    layers: dict[str, list[int]] = {}
+    for problem in problems:
+        number = _NUMBER.search(problem)
+        pattern = _NUMBER.sub("{}", problem, count=1) if number else problem
+        layers.setdefault(pattern, []).append(int(number[0]) if number else 0)
+    return [pattern.replace("{}", layer_span(numbers), 1) for pattern, numbers in layers.items()]
 
 
 def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -46,14 +46,14 @@ def rows(infos: Mapping[str, TensorInfo], *, every: bool = False) -> list[Row]:
         pattern = _LAYER.sub("{}", name) if layer and not every else name
         groups.setdefault((pattern, info), []).append(int(layer[0]) if layer else 0)
     found = [
-        Row(pattern.replace("{}", _span(layers)), info.shape, info.dtype, len(layers))
+        Row(pattern.replace("{}", layer_span(layers)), info.shape, info.dtype, len(layers))
         for (pattern, info), layers in groups.items()
     ]
     return sorted(found, key=lambda row: _natural(row.name))
 
 
-def _span(layers: list[int]) -> str:
-    """ "0-11", or "0-2,5" where layers between differ."""
+def layer_span(layers: list[int]) -> str:
+    """Layers as text: "0-11", or "0-2,5" where some are missing."""
     spans: list[list[int]] = []
     for layer in sorted(layers):
         if spans and layer == spans[-1][1] + 1:

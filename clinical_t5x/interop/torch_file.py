@@ -105,7 +105,10 @@ class TorchFile:
         table = read_pickle(file, self.path)
         storages = {tensor.storage.key: tensor.storage for tensor in _tensors_in(table)}
         for key in read_pickle(file, self.path):
-            size = int.from_bytes(file.read(8), "little")
+            size_bytes = file.read(8)
+            if len(size_bytes) < 8:
+                raise CheckpointError(f"{self.path} is truncated; fetch it again")
+            size = int.from_bytes(size_bytes, "little")
             storage = storages.get(str(key))
             if storage is None or storage.size != size:
                 raise CheckpointError(f"{self.path} is damaged: its tables disagree")
