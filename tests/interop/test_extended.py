@@ -3,9 +3,17 @@ import types
 import ml_dtypes
 import numpy as np
 import pytest
+import sentencepiece
 
+from clinical_t5x.console import UserError
+from clinical_t5x.convert.__main__ import main
+from clinical_t5x.data.home import vocabulary_directory
+from clinical_t5x.data.vocabulary import MODEL_FILE, ClinicalVocabulary
+from clinical_t5x.data.vocabulary_extension import extend_vocabulary, extension_of
 from clinical_t5x.interop import t5x_names
 from clinical_t5x.interop.extended import ExtendedSource
+from clinical_t5x.interop.native import write_native
+from clinical_t5x.interop.recognise import open_checkpoint
 from clinical_t5x.interop.source import CheckpointError, TensorInfo
 from clinical_t5x.models.config import T5Config
 
@@ -71,3 +79,53 @@ def test_an_embedding_that_is_too_small_grows_to_whole_tiles():
 def test_a_checkpoint_of_a_smaller_vocabulary_is_refused():
     with pytest.raises(CheckpointError, match=r"memory has an embedding of 16 rows.*20 ids"):
         ExtendedSource(checkpoint(16), BASE_SIZE, [(3,)], SENTINELS)
+
+
+@pytest.fixture
+def vocabularies(tmp_path):
+    """A data home with the vocabulary "base" and the same with two more tokens, "longer"."""
+    lines = ["the chest is clear", "no pain [ ] a b c d e f g h"] * 20
+    base = vocabulary_directory("base", tmp_path)
+    base.mkdir(parents=True)
+    with (base / MODEL_FILE).open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=file, vocab_size=40,
+            hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+        )  # fmt: skip
+    extend_vocabulary(
+        ClinicalVocabulary(base / MODEL_FILE),
+        vocabulary_directory("longer", tmp_path),
+        ["[a]", "\n"],
+    )
+    return tmp_path
+
+
+def test_convert_gives_new_tokens_their_rows(vocabularies, tmp_path, capsys):
+    longer = ClinicalVocabulary(vocabulary_directory("longer", vocabularies) / MODEL_FILE)
+    base_size = longer.vocab_size - 2
+    source = checkpoint(256, tied=False)
+    write_native(source, tmp_path / "before")
+    command = [str(tmp_path / "before"), str(tmp_path / "after"), "--to", "native"]
+    main([*command, "--extend_vocabulary", "longer", "--data_dir", str(vocabularies)])
+    assert f"rows {base_size:,} to {base_size + 1:,} of 256" in capsys.readouterr().out
+    after = open_checkpoint(tmp_path / "after")
+    assert (after.step, after.config.vocab_size) == (7, 256)
+    before, rows = (one.read("token_embedder/embedding") for one in (source, after))
+    changed = np.flatnonzero((before != rows).any(axis=1))
+    assert changed.tolist() == [base_size, base_size + 1]
+    former = extension_of(longer).former_pieces[0]
+    np.testing.assert_allclose(rows[base_size], before[list(former)].mean(0), rtol=1e-6)
+    for name in set(source.infos) - {"token_embedder/embedding", "decoder/logits_dense/kernel"}:
+        np.testing.assert_array_equal(source.read(name), after.read(name))
+
+
+def test_convert_refuses_a_vocabulary_without_more_tokens(vocabularies, tmp_path):
+    write_native(checkpoint(256), tmp_path / "before")
+    command = [str(tmp_path / "before"), str(tmp_path / "after"), "--to", "native"]
+    with pytest.raises(UserError, match="has no added tokens"):
+        main([*command, "--extend_vocabulary", "base", "--data_dir", str(vocabularies)])
+    write_native(checkpoint(90), tmp_path / "small")
+    command[0] = str(tmp_path / "small")
+    with pytest.raises(UserError, match="90 rows"):
+        main([*command, "--extend_vocabulary", "longer", "--data_dir", str(vocabularies)])
+    assert not (tmp_path / "after").exists()
