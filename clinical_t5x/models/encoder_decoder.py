@@ -250,7 +250,7 @@ class EncoderDecoderModel:
           num_decodes: beams, or samples, of each example (1 unless given here or in
             `decoder_params`).
           prompt_with_targets: force the non-zero `decoder_input_tokens` as beginnings of the
-            outputs.
+            outputs; an end-of-sequence among them is left out, as T5X does.
 
         Returns:
           Tokens int32 `[B, L]`, or `[B, N, L]` with the best last, as in T5X; and `{"scores": ...}`
@@ -277,6 +277,7 @@ class EncoderDecoderModel:
     def _predict_traced(self, params, batch, rng, *, num_decodes, prompt_with_targets, options):
         network = self.bind(params)
         prompt = batch["decoder_input_tokens"]
+        prompt = jnp.where(prompt == dict(options)["eos_id"], 0, prompt)
         cache = network.init_cache(
             batch["encoder_input_tokens"], num_decodes=num_decodes, max_length=prompt.shape[1]
         )

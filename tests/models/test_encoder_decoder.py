@@ -142,6 +142,17 @@ def test_prompts_come_out_again(params, batches):
     np.testing.assert_array_equal(tokens[0, :2], [44, 55])
 
 
+def test_an_end_of_sequence_is_no_part_of_a_prompt(params, batches):
+    """Targets as prompts bring theirs along; T5X drops it, so that the model goes on instead."""
+    batch = batches(1, 2, 6, 5)
+    predict = model_of().predict_batch_with_aux
+    batch["decoder_input_tokens"] = np.array([[0, 44, 1, 0, 0], [0, 1, 0, 0, 0]])
+    with_end, _ = predict(params, batch, prompt_with_targets=True)
+    batch["decoder_input_tokens"] = np.array([[0, 44, 0, 0, 0], [0, 0, 0, 0, 0]])
+    without, _ = predict(params, batch, prompt_with_targets=True)
+    np.testing.assert_array_equal(with_end, without)
+
+
 def test_prediction_is_compiled_once_for_a_shape(params, batches):
     model = model_of()
     for seed in range(3):
