@@ -74,17 +74,28 @@ class TorchFile:
                     f"{self.path} holds a program (TorchScript); save its state dict instead"
                 )
             order = entries.get(f"{root}byteorder")
-            if order is not None and archive.read(order) != b"little":
+            if order is not None and self._content(file, order) != b"little":
                 raise CheckpointError(f"{self.path} was written with bytes in big-endian order")
             if entries[tables[0]].file_size > _LARGEST_PICKLE:
                 raise CheckpointError(f"{self.path} has a table of tensors that is too large")
-            table = read_pickle(io.BytesIO(archive.read(tables[0])), self.path)
+            table = read_pickle(io.BytesIO(self._content(file, entries[tables[0]])), self.path)
             for name, entry in entries.items():
                 if name.startswith(f"{root}data/"):
-                    self._add_entry(file, name.removeprefix(f"{root}data/"), entry)
+                    key = name.removeprefix(f"{root}data/")
+                    self._starts[key] = self._start(file, entry)
+                    self._crcs[key] = entry.CRC
         return table
 
-    def _add_entry(self, file: Any, key: str, entry: zipfile.ZipInfo) -> None:
+    def _content(self, file: Any, entry: zipfile.ZipInfo) -> bytes:
+        """A small entry's bytes. PyTorch can be told to write no checksums; they are zero then."""
+        file.seek(self._start(file, entry))
+        content = file.read(entry.file_size)
+        if len(content) != entry.file_size or entry.CRC not in (0, zlib.crc32(content)):
+            raise CheckpointError(f"{self.path} is damaged (wrong checksum); fetch it again")
+        return content
+
+    def _start(self, file: Any, entry: zipfile.ZipInfo) -> int:
+        """Where in the file an entry's bytes begin."""
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise CheckpointError(f"{self.path} was packed anew; save it with torch.save again")
         file.seek(entry.header_offset)
@@ -92,8 +103,7 @@ class TorchFile:
         if header[:4] != b"PK\x03\x04":
             raise CheckpointError(f"{self.path} is damaged; fetch it again")
         lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        self._starts[key] = entry.header_offset + _LOCAL_HEADER + lengths
-        self._crcs[key] = entry.CRC
+        return entry.header_offset + _LOCAL_HEADER + lengths
 
     def _read_old(self, file: Any) -> Any:
         file.seek(0)

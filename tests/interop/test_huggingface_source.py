@@ -146,6 +146,18 @@ def test_parameters_and_state_dicts_with_metadata(models, tmp_path):
     assert_same(source, expected(arrays, source.config))
 
 
+def test_archives_without_checksums(models, tmp_path):
+    import torch
+
+    torch.serialization.set_crc32_options(False)
+    try:
+        arrays = hf_models.write(tmp_path, models["1.0"], "bin")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    source = open_checkpoint(tmp_path)
+    assert_same(source, expected(arrays, source.config))
+
+
 def test_newer_pickle_protocols(models, tmp_path):
     import torch
 
