@@ -29,9 +29,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from t5x_gin_page import page
 
 from clinical_t5x import console
 
@@ -112,7 +113,6 @@ def main() -> None:
     options = _options()
     console.quiet_third_parties()
     logging.disable(logging.WARNING)
-    sys.path.insert(0, str(HERE))
     checkout = options.t5x.resolve()
     cases = [case for case in all_cases(checkout) if options.only in case.file]
     with tempfile.TemporaryDirectory() as scratch:
@@ -129,7 +129,7 @@ def main() -> None:
     failed += [problem for problem in (recipes or {}).values() if problem]
     print(f"{len(outcomes)} files, {len(failed)} with a problem")
     if options.write:
-        options.write.write_text(page(outcomes, recipes, checkout))
+        options.write.write_text(page(outcomes, recipes, checkout, _STEPS))
     sys.exit(1 if failed else 0)
 
 
@@ -367,7 +367,7 @@ def describe(arguments: dict[str, Any]) -> str:
     model = arguments["model"]
     shapes = model.abstract_params()
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    text = f"{count:,} parameters"
+    text = f"{count:,}"
     if "trainer_cls" in arguments:
         from clinical_t5x.training import runtime
 
@@ -381,7 +381,7 @@ def describe(arguments: dict[str, Any]) -> str:
             rng=runtime.random_key(0, runtime.DROPOUT_STREAM),
         )
         memory = jax.tree.leaves(trainer.abstract_state.opt_state)
-        text += f", {sum(leaf.size for leaf in memory):,} numbers of optimizer memory"
+        text += f" / {sum(leaf.size for leaf in memory):,}"
         trainer.learning_rate(0)
     return text
 
@@ -425,6 +425,8 @@ def read_by_google(checkout: Path, python: str) -> dict[str, str]:
     """
     asked = []
     for path in sorted((ROOT / "gin").glob("*.gin")):
+        if "clinical_t5x only" in path.read_text():
+            continue
         text = " ".join(line.lstrip("# ") for line in path.read_text().splitlines() if "#" in line)
         command = text[text.index("Command:") : text.index("Hardware:")]
         given = re.findall(r"--gin\.(\w+)=", command)
@@ -453,63 +455,6 @@ def _line(outcome: Outcome) -> str:
     parts = [f"read {outcome.read}", f"built {outcome.built}"]
     parts += [f"run {outcome.run}"] if outcome.run else []
     return f"{outcome.case.file}: {'; '.join(parts)}"
-
-
-def page(outcomes: list[Outcome], recipes: dict[str, str] | None, checkout: Path) -> str:
-    """The page of the docs: what was done, with what, and a table of all files."""
-    commit = subprocess.run(
-        ["git", "-C", str(checkout), "log", "-1", "--format=%h (%cs)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    lines = [
-        "# Google T5X's gin files here",
-        "",
-        f"Written on {datetime.now(UTC):%Y-%m-%d} by `python benchmarks/t5x_gin_files.py --t5x "
-        f"CHECKOUT --write docs/t5x_gin_files.md`, with google-research/t5x at {commit}. The files "
-        "are Google's, unmodified, read where they lie.",
-        "",
-        "- **read**: every name, parameter and macro means something; checked without an import.",
-        "- **built**: gin made every object of the program: the model with the shapes of its "
-        "parameters, and where the file trains, the optimizer with its memory, the schedule, the "
-        "mesh. The figures are counts of numbers.",
-        f"- **run**: the program did its work to the end; training for {_STEPS} steps at the size "
-        "of T5X's `tiny` models, on the task of `benchmarks/toy_task.py`.",
-        "- **supplied**: macros that the files require. Besides them every file got a byte "
-        "vocabulary in place of the one in Google's bucket, and the name of a task in place of one "
-        "of `t5.data.mixtures`: a package that cannot be installed beside current libraries, which "
-        "T5X itself needs for these files as well.",
-        "",
-        "| file | read with | read | built | run | supplied |",
-        "|---|---|---|---|---|---|",
-    ]
-    for outcome in outcomes:
-        case = outcome.case
-        others = ", ".join(_short(name) for name in case.files if name != case.file) or "-"
-        supplied = ", ".join(outcome.supplied) or "-"
-        lines.append(
-            f"| {_short(case.file)} | {others} | {outcome.read} | {outcome.built} | "
-            f"{outcome.run or '-'} | {supplied} |"
-        )
-    lines += ["", "## What these files bind that means nothing here", ""]
-    notes = dict.fromkeys(note for o in outcomes for note in o.note.split("; ") if note)
-    lines += [f"- {note}" for note in notes]
-    if recipes is not None:
-        good = sum(not problem for problem in recipes.values())
-        lines += [
-            "",
-            "## This project's recipes under Google's T5X",
-            "",
-            f"{good} of the {len(recipes)} files in gin/ are read by Google's T5X with the files "
-            "of their documented commands.",
-        ]
-        lines += [f"- {name}: {problem}" for name, problem in recipes.items() if problem]
-    return "\n".join(lines) + "\n"
-
-
-def _short(file: str) -> str:
-    return f"`{file.removeprefix('t5x/')}`"
 
 
 if __name__ == "__main__":

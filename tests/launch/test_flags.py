@@ -98,3 +98,22 @@ def test_shard_id_is_a_binding_of_infer():
 def test_wrong_flag_is_one_clear_error(argument, expected):
     with pytest.raises(UserError, match=expected):
         parse_flags("train", [argument])
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "infer", "precompile", "export"])
+def test_main_is_told_its_program(mode):
+    assert parse_flags("main", [f"--run_mode={mode}", "--gin_file=a.gin"]).run_mode == mode
+
+
+def test_main_refuses_an_unknown_program():
+    with pytest.raises(UserError, match="invalid choice: 'sing'"):
+        parse_flags("main", ["--run_mode=sing"])
+
+
+def test_flags_of_jax_are_kept_apart():
+    flags = parse_flags("train", ["--jax_debug_nans", "--nojax_disable_jit", "--jax_a=b=c"])
+    assert flags.jax_options == (
+        ("jax_debug_nans", "true"),
+        ("jax_disable_jit", "false"),
+        ("jax_a", "b=c"),
+    )

@@ -132,7 +132,7 @@ def test_run_leaves_nothing_behind_and_heeds_the_command_line(
         ("network.T5Config.vocab_size = 100", "vocab_size"),
         ("network.T5Config.dropout_rate = 2.0", "dropout_rate"),
         ("BATCH_SIZE = 0", "BATCH_SIZE"),
-        ("partitioning.PjitPartitioner.num_partitions = 3", "num_partitions"),
+        ("partitioning.PjitPartitioner.ici_mesh_shape = (1, 5, 1)", "ici_mesh_shape"),
     ],
 )
 def test_impossible_value_is_a_users_error_without_gins_additions(

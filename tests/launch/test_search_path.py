@@ -61,3 +61,17 @@ def test_absolute_path_needs_no_search(two_places):
 def test_missing_file_names_the_nearest(two_places, name, expected):
     with pytest.raises(UserError, match=expected):
         SearchPath().find(name)
+
+
+def test_default_of_a_program_holds_where_nothing_is_given(two_places):
+    """As T5X's export, which looks in t5x/configs first."""
+    given, working = two_places
+    (working / "t5x/configs/runs").mkdir(parents=True)
+    mine = working / "t5x/configs/runs/export.gin"
+    mine.write_text("")
+    assert SearchPath((), ("t5x/configs",)).find("runs/export.gin") == str(mine)
+    mine.unlink()
+    found = SearchPath((), ("t5x/configs",)).find("runs/export.gin")
+    assert found == os.path.join(facade.CHECKOUT, "t5x/configs/runs/export.gin")
+    with pytest.raises(UserError, match=r"no gin file 'runs/export\.gin'"):
+        SearchPath([str(given)], ("t5x/configs",)).find("runs/export.gin")
