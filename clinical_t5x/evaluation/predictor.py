@@ -7,6 +7,7 @@ fill a batch are dropped here and never reach a metric.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -141,7 +142,7 @@ class ModelPredictor:
 
         parameters = hashlib.sha256(_to_host(jax.jit(sums)(self._params)).tobytes()).hexdigest()
         options = {"num_decodes": self._num_decodes, "decoder_params": repr(self._decoder_params)}
-        return fingerprint({"parameters": parameters, **options})
+        return fingerprint({"parameters": parameters, **options, **_decoding_of(self._model)})
 
     def _batch_devices(self) -> int:
         """Over how many devices the rows of a batch are split."""
@@ -155,6 +156,12 @@ class ModelPredictor:
     ) -> Iterator[tuple[int, Generation]]:
         """Decode every request; the limit is `max_target_tokens`, end-of-sequence included."""
         limit = round_up(max_target_tokens, 8)
+        # gin gives a method its bound parameters only where the call leaves them out
+        options = {
+            "decoder_params": self._decoder_params or None,
+            "num_decodes": self._num_decodes,
+        }
+        options = {name: value for name, value in options.items() if value is not None}
         lengths = [len(request.tokens) for request in requests]
         for width, positions in length_batches(lengths, self._batch_size):
             inputs = self._rows([requests[k].tokens for k in positions], width)
@@ -162,8 +169,7 @@ class ModelPredictor:
             tokens, aux = self._model.predict_batch_with_aux(
                 self._params,
                 self._place({"encoder_input_tokens": inputs, "decoder_input_tokens": prompt}),
-                decoder_params=self._decoder_params or None,
-                num_decodes=self._num_decodes,
+                **options,
             )
             tokens, scores = _to_host(tokens), _to_host(aux["scores"])
             for row, position in enumerate(positions):
@@ -215,6 +221,22 @@ class ModelPredictor:
             name: jax.make_array_from_callback(rows.shape, self._sharding, rows.__getitem__)
             for name, rows in batch.items()
         }
+
+
+def _decoding_of(model: Any) -> dict[str, str]:
+    """The model's own decoding: its function, parameters, and what gin binds of both, as text."""
+    import gin
+
+    decode_fn = model.decode_fn
+    described = {
+        "decode_fn": getattr(decode_fn, "__qualname__", repr(type(decode_fn))),
+        "default_decoder_params": repr(sorted(model.default_decoder_params.items())),
+    }
+    for function in (type(model).predict_batch_with_aux, decode_fn):
+        with contextlib.suppress(ValueError):  # gin does not know it: nothing is bound
+            bound = gin.get_bindings(function, resolve_references=False)
+            described[f"gin {function.__qualname__}"] = repr(sorted(bound.items()))
+    return described
 
 
 def _to_host(array: Any) -> np.ndarray:

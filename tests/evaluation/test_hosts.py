@@ -38,7 +38,8 @@ _PROGRAM = textwrap.dedent(
     class Model:
         # Answers with the first input token: enough to see which row went where.
         output_vocabulary = Words()
-        def predict_batch_with_aux(self, params, batch, decoder_params, num_decodes):
+        decode_fn, default_decoder_params = None, {}
+        def predict_batch_with_aux(self, params, batch):
             def predict(params, inputs):
                 ends = inputs[:, :2].at[:, 1].set(1)
                 return ends, params["scale"] * inputs[:, 0].astype(float)

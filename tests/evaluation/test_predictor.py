@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gin
 from clinical_t5x.evaluation.predictor import (
     ModelPredictor,
     Request,
@@ -129,3 +130,41 @@ def test_identity_follows_parameters_and_options(model, params):
     assert first != ModelPredictor(model, params, num_decodes=2).identity()
     other = jax.tree.map(lambda leaf: leaf + 1e-3, params)
     assert first != ModelPredictor(model, other).identity()
+
+
+GIN_MODEL = """
+from __gin__ import dynamic_registration
+from clinical_t5x.models import decoding
+from clinical_t5x.models import encoder_decoder
+MODEL = @encoder_decoder.EncoderDecoderModel
+encoder_decoder.EncoderDecoderModel.decode_fn = @decoding.beam_search
+"""
+
+
+def _decoded_under_gin(model, params, *bindings):
+    """Generations and identity of a predictor whose model gin made."""
+    vocabulary = model.output_vocabulary
+    with gin.unlock_config():
+        gin.parse_config([GIN_MODEL, *bindings])
+    try:
+        make = gin.query_parameter("%MODEL").scoped_configurable_fn
+        built = make(module=model.module, input_vocabulary=vocabulary, output_vocabulary=vocabulary)
+        predictor = ModelPredictor(built, params, batch_size=8)
+        found = dict(predictor.generate(_requests(8), max_target_tokens=10))
+        return [found[k].score for k in range(8)], predictor.identity()
+    finally:
+        gin.clear_config()
+
+
+def test_what_gin_binds_of_decoding_is_obeyed_and_part_of_the_identity(model, params):
+    """T5X's recipes choose beams by a binding of the method, which the call must leave open."""
+    method = "encoder_decoder.EncoderDecoderModel.predict_batch_with_aux"
+    one, first = _decoded_under_gin(model, params)
+    four, second = _decoded_under_gin(model, params, f"{method}.num_decodes = 4")
+    short, third = _decoded_under_gin(model, params, "decoding.beam_search.max_decode_len = 3")
+    wide = ModelPredictor(model, params, batch_size=8, num_decodes=4)
+    expected = dict(wide.generate(_requests(8), max_target_tokens=10))
+    assert four == pytest.approx([expected[k].score for k in range(8)], rel=1e-5)
+    assert four != one
+    assert short != one
+    assert len({first, second, third}) == 3
