@@ -5,6 +5,7 @@ The number of devices is fixed when JAX starts, so that tests cannot change it i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import numpy as np
 
+from clinical_t5x.models import lora
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.training import checkpoints, runtime
 from clinical_t5x.training import state as states
@@ -109,6 +111,30 @@ def microbatches():
     }
 
 
+def adapted():
+    """Adapters on one device and on a mesh: losses, and how the mesh splits and merges them."""
+    config = {"lora_rank": 2, "lora_targets": ("q", "wi", "wo"), "scan_layers": True}
+    report = {}
+    for name in ("one", "all"):
+        trainer = trainer_on(MESHES[name], **config)
+        query = trainer.train_state.params["encoder"]["layers"]["attention"]["query"]
+        with tempfile.TemporaryDirectory() as directory:
+            store = checkpoints.CheckpointStore(directory)
+            found = losses(trainer, 3)
+            position = {"config": dataclasses.asdict(trainer.model.config)}
+            store.save(trainer.train_state, position)
+            store.close()
+            plain = standin.tiny_model(scan_layers=True)
+            merged, _ = checkpoints.restore_params(directory, plain, trainer.partitioner)
+        expected = lora.merged(jax.device_get(trainer.train_state.params), trainer.model.config)
+        report[name] = {
+            "losses": found,
+            "spec": [str(tuple(query[part].sharding.spec)) for part in (lora.A, lora.B)],
+            "merged_apart": parameters_differ(merged, expected),
+        }
+    return report
+
+
 def another_mesh():
     """Save on one mesh, go on there and on another."""
     with tempfile.TemporaryDirectory() as directory:
@@ -156,6 +182,7 @@ if __name__ == "__main__":
         found = {
             "meshes": mesh_shapes(("one", "fsdp", "all"), 3),
             "microbatches": microbatches(),
+            "adapted": adapted(),
             "another_mesh": another_mesh(),
             "odd_sizes": odd_sizes(),
             "born_sharded": born_sharded(),

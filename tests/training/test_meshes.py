@@ -57,6 +57,13 @@ def test_microbatches_change_nothing(report):
         np.testing.assert_allclose(found[name], found["one 1"], rtol=1e-6, err_msg=name)
 
 
+def test_adapters_train_and_merge_alike_on_a_mesh(report):
+    one, mesh = report["adapted"]["one"], report["adapted"]["all"]
+    np.testing.assert_allclose(mesh["losses"], one["losses"], rtol=1e-5)
+    assert mesh["spec"] == ["(None, 'fsdp', None)", "(None, None, 'tensor')"]
+    assert max(one["merged_apart"], mesh["merged_apart"]) < 1e-6
+
+
 def test_a_checkpoint_goes_on_on_another_mesh(report):
     found = report["another_mesh"]
     assert found["moved"] == 0.0
