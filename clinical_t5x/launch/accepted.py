@@ -8,7 +8,7 @@ Nothing that a gin file binds is ignored in silence.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 _MOST_NAMED = 3
@@ -238,14 +238,25 @@ def without_effect(identity: str, parameter: str) -> Accepted | None:
     return PARAMETERS.get(identity, {}).get(parameter)
 
 
-def table() -> Iterator[tuple[str, str, Accepted]]:
-    """(configurable as gin files name it, parameters, what is said about them), for the docs."""
+def markdown() -> str:
+    """The table as docs/gin.md has it: configurable, parameters, what comes of a binding, why."""
+    lines = ["| configurable | parameters | a binding | because |", "|---|---|---|---|"]
     for identity, parameters in PARAMETERS.items():
         by_entry: dict[Accepted, list[str]] = {}
-        for name, accepted in parameters.items():
-            by_entry.setdefault(dataclasses.replace(accepted, same=()), []).append(name)
-        for accepted, names in by_entry.items():
-            yield identity.rpartition(":")[2], ", ".join(names), accepted
+        for name, entry in parameters.items():
+            by_entry.setdefault(dataclasses.replace(entry, same=()), []).append(f"`{name}`")
+        for entry, names in by_entry.items():
+            lines.append(_row(identity, ", ".join(names), entry.reason, refused=entry.refused))
+    for identity, reason in WITHOUT_EFFECT.items():
+        lines.append(_row(identity, "all", reason, refused=False))
+    for identity, reason in REFUSED.items():
+        lines.append(_row(identity, "making one", reason, refused=True))
+    return "\n".join(lines)
+
+
+def _row(identity: str, names: str, reason: str, *, refused: bool) -> str:
+    outcome = "is an error" if refused else "has no effect"
+    return f"| `{identity.rpartition(':')[2]}` | {names} | {outcome} | {reason} |"
 
 
 def notices(found: Mapping[str, list[str]]) -> list[str]:

@@ -44,6 +44,8 @@ class SearchPath:
         Raises:
           UserError: no such file; the message names the places and the nearest existing name.
         """
+        if "://" in name:
+            raise UserError(f"{name}: gin files are read from disks only; copy it to this machine")
         name = os.path.expanduser(name)
         for directory in self.directories:
             path = os.path.normpath(os.path.join(directory, name))

@@ -1,7 +1,7 @@
 """What a run is told about its data and its checkpoints: T5X's names, fields and defaults.
 
 Fields that steer parts of T5X that do not exist here are accepted, so that its gin files load;
-`ignored_fields` says which, and why.
+clinical_t5x/launch/accepted.py has the reason of each, which a run tells when one is bound.
 """
 
 from __future__ import annotations

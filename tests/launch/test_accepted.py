@@ -199,3 +199,8 @@ def test_task_of_an_absent_package_is_said_early(tmp_path):
 def test_name_of_an_absent_package_is_an_error(check):
     with pytest.raises(UserError, match=r"mixtures\.f is from t5\.data\.mixtures, which is not"):
         check(ABSENT + "mixtures.f.x = 1")
+
+
+def test_docs_have_the_table():
+    """Written with accepted.markdown(); a reason that changes must change there as well."""
+    assert accepted.markdown() in (ROOT / "docs" / "gin.md").read_text()

@@ -75,3 +75,8 @@ def test_default_of_a_program_holds_where_nothing_is_given(two_places):
     assert found == os.path.join(facade.CHECKOUT, "t5x/configs/runs/export.gin")
     with pytest.raises(UserError, match=r"no gin file 'runs/export\.gin'"):
         SearchPath([str(given)], ("t5x/configs",)).find("runs/export.gin")
+
+
+def test_bucket_is_refused_with_the_cure():
+    with pytest.raises(UserError, match=r"gs://b/x\.gin: gin files are read from disks only; copy"):
+        SearchPath().find("gs://b/x.gin")
