@@ -47,6 +47,7 @@ _WORD = re.compile(r" *[^ \n\t0-9]+|[0-9]| +")
 _MOST_COUNTED_WORDS = 4_000_000
 _MOST_TRAINING_WORDS = 1_000_000
 _MEASURED_DOCUMENTS = 500
+_SCORES_A_UNIT = 64
 
 # Fixed, because the sums of the training depend on the number of threads in their last bits.
 _TRAINING_THREADS = 8
@@ -274,6 +275,10 @@ def _normalization(folder: Path, options: VocabularyOptions) -> dict[str, str]:
 def _finished(proto: bytes, options: VocabularyOptions) -> bytes:
     """The model without the names of temporary files, so that same input gives same bytes.
 
+    Scores are rounded to a grid on which float32 adds exactly, over some thousand tokens. Otherwise
+    the last bit of a sum decides between cuts of the same score (a line of dashes), and libraries
+    that add in float64, as the one that transformers runs, cut some texts otherwise.
+
     T5's treatment of white space is set here: the training lines are words with their own blank, or
     without one after a digit, and a prefix put before each would spoil that.
     """
@@ -283,6 +288,8 @@ def _finished(proto: bytes, options: VocabularyOptions) -> bytes:
     if options.t5_whitespace:
         model.normalizer_spec.add_dummy_prefix = True
         model.normalizer_spec.remove_extra_whitespaces = True
+    for piece in model.pieces:
+        piece.score = round(piece.score * _SCORES_A_UNIT) / _SCORES_A_UNIT
     model.normalizer_spec.ClearField("normalization_rule_tsv")
     model.denormalizer_spec.ClearField("normalization_rule_tsv")
     return model.SerializeToString(deterministic=True)
