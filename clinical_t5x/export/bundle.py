@@ -1,11 +1,13 @@
 """The directory that an export writes, and the check that what is in it works.
 
-The check runs the loader example in a process of its own, which knows nothing of this project, on
-random token ids (never on text), and compares with what the model itself gives.
+The check runs the loader example in a process of its own, which imports nothing of this project, on
+random token ids (never on text), and compares with what the model itself gives. Both compute on the
+CPU where the programs allow it: an accelerator that this process holds is closed to another.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -36,6 +38,7 @@ MANIFEST = "manifest.json"
 VOCABULARY = "vocabulary"
 _README = "README.md"
 
+_PLATFORM_OF_JAX = {"gpu": "cuda"}
 _ROWS_TO_CHECK = 4
 # The program is compiled for itself, so that sums may be taken in another order.
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
@@ -75,7 +78,7 @@ def write(
     Raises:
       UserError: `directory` is something else than an export, or the check failed.
     """
-    _refuse_to_replace(directory)
+    refuse_to_replace(directory)
     made_from = {"export": dict(content.about), "lengths": dataclasses.asdict(content.lengths)}
     with stage_directory(directory, made_from) as partial:
         programs = _write_programs(content, partial)
@@ -92,13 +95,15 @@ def write(
         (partial / _README).write_text(_readme(manifest))
         if summarize is not None:
             summarize(str(partial), None, content.about["checkpoint_step"])
-        _write_check(content, partial)
-        manifest["self_check"] = run_check(partial)
+        device = _checking_device(content.platforms)
+        _write_check(content, partial, device)
+        manifest["self_check"] = run_check(partial, device.platform)
         write_json_atomically(partial / MANIFEST, manifest)
     return directory
 
 
-def _refuse_to_replace(directory: epath.Path) -> None:
+def refuse_to_replace(directory: epath.Path) -> None:
+    """Raise UserError where an export cannot be put, or would replace something else."""
     if "://" in os.fspath(directory):
         raise UserError(
             f"MODEL_OUTPUT_DIR = {directory}: an export is checked where it lies, on a disk of "
@@ -194,7 +199,15 @@ def _manifest(
     }
 
 
-def _write_check(content: Content, directory: epath.Path) -> None:
+def _checking_device(platforms: tuple[str, ...]) -> jax.Device:
+    """A CPU where the programs run on one, else what this process computes on."""
+    if "cpu" in platforms:
+        with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS may leave the CPU out
+            return jax.devices("cpu")[0]
+    return jax.devices()[0]
+
+
+def _write_check(content: Content, directory: epath.Path, device: jax.Device) -> None:
     """Keep random inputs and what the model itself answers."""
     lengths, model = content.lengths, content.model
     rows = lengths.batch_size or _ROWS_TO_CHECK
@@ -204,11 +217,13 @@ def _write_check(content: Content, directory: epath.Path) -> None:
         name: _random_rows(rng, rows, length, size, int(model.output_vocabulary.eos_id))
         for name, length in (("inputs", lengths.inputs), ("targets", lengths.targets))
     }
-    expected = {
-        f"{mode}_{name}": np.asarray(value, np.int32 if name == "tokens" else np.float32)
-        for mode, make in FUNCTIONS.items()
-        for name, value in make(model)(content.params, **arrays).items()
-    }
+    with jax.default_device(device):
+        params = jax.device_put(content.params, device)
+        expected = {
+            f"{mode}_{name}": np.asarray(value, np.int32 if name == "tokens" else np.float32)
+            for mode, make in FUNCTIONS.items()
+            for name, value in make(model)(params, **arrays).items()
+        }
     with (directory / CHECK_FILE).open("wb") as file:
         np.savez(file, **arrays, **expected)
 
@@ -224,8 +239,12 @@ def _random_rows(
     return tokens
 
 
-def run_check(directory: str | os.PathLike) -> dict[str, Any]:
+def run_check(directory: str | os.PathLike, platform: str = "cpu") -> dict[str, Any]:
     """Run the loader of an export in a process of its own and compare with the model's answers.
+
+    Args:
+      directory: Of the export.
+      platform: What the loader's process computes on.
 
     Returns:
       Rows compared, how many had equal tokens, and the largest difference of a score, relative to
@@ -234,16 +253,20 @@ def run_check(directory: str | os.PathLike) -> dict[str, Any]:
     Raises:
       UserError: the loader failed, or gave something else.
     """
-    command = [sys.executable, "-I", str(epath.Path(directory) / LOADER), "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, LOADER, "--check"]
+    environment = {**os.environ, "JAX_PLATFORMS": _PLATFORM_OF_JAX.get(platform, platform)}
+    result = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["no message"]
         raise UserError(f"the exported program does not run in a process of its own: {lines[-1]}")
     found = json.loads(result.stdout.strip().splitlines()[-1])
     tolerance = max(_TOLERANCE.get(name, 1e-4) for name in found["dtypes"])
     console.say(
-        f"checked in a fresh process: tokens equal in {found['equal_tokens']} of {found['rows']} "
-        f"rows, largest difference of a score {found['largest_difference']:.2g}"
+        f"checked in a fresh process on {found['platform']}: tokens equal in "
+        f"{found['equal_tokens']} of {found['rows']} rows, largest difference of a score "
+        f"{found['largest_difference']:.2g}"
     )
     if found["equal_tokens"] != found["rows"] or not found["largest_difference"] <= tolerance:
         raise UserError(
@@ -263,7 +286,7 @@ parameters, exported as StableHLO programs. Try it with JAX alone (and the packa
 where you want text instead of token ids):
 
     python {LOADER} --check
-    python {LOADER} "some input text"
+    python {LOADER} --predict "some input text"
 
 | file | content |
 |---|---|

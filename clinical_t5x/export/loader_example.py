@@ -145,8 +145,10 @@ def main():
     parser.add_argument("texts", nargs="*")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--ids", action="store_true", help="the texts are token ids")
+    parser.add_argument("--predict", action="store_true")
     parser.add_argument("--score", action="store_true", help="texts are: input target input ...")
     given = parser.parse_args()
+    given.score = given.score or (MANIFEST["default_program"] == "score" and not given.predict)
     if given.check:
         check()
         return

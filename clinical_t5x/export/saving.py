@@ -19,6 +19,8 @@ from clinical_t5x.training.config import RestoreCheckpointConfig
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
 
+_PLATFORMS = {"cpu", "cuda", "rocm", "tpu"}
+
 
 def save(
     *,
@@ -86,9 +88,16 @@ def save(
         )
     lengths = _lengths(task_feature_lengths, batch_size)
     platforms = tuple(native_lowering_platforms or functions.PLATFORMS)
+    if not set(platforms) <= _PLATFORMS:
+        raise UserError(
+            f"export_lib.save.native_lowering_platforms = {list(platforms)}: choose from "
+            + ", ".join(sorted(_PLATFORMS))
+        )
     if model.output_vocabulary is None:
         raise UserError("an export needs the model's vocabulary: bind VOCABULARY")
     _check_features(model, output_features)
+    directory = epath.Path(output_dir).expanduser()
+    bundle.refuse_to_replace(directory)
     with console.interrupt_on_sigterm():
         params, step, checkpoint = _restore(model, partitioner, restore_checkpoint_cfg)
         content = bundle.Content(
@@ -104,7 +113,7 @@ def save(
                 "task": mixture_or_task_name,
             },
         )
-        return bundle.write(content, epath.Path(output_dir).expanduser(), summarize_config_fn)
+        return bundle.write(content, directory, summarize_config_fn)
 
 
 def _check_features(model: Any, features: Mapping[str, Any] | None) -> None:

@@ -151,6 +151,16 @@ def test_wrong_answers_are_found(exported, tmp_path):
         bundle.run_check(other)
 
 
+def test_loader_imports_nothing_of_this_project(exported):
+    code = (
+        "import runpy, sys; sys.argv = ['load_example.py', '--check']\n"
+        f"runpy.run_path({str(exported[0] / bundle.LOADER)!r}, run_name='__main__')\n"
+        "print([name for name in sys.modules if name.startswith(('clinical', 'flax', 'tensor'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
+
+
 def test_broken_program_is_found(exported, tmp_path):
     other = epath.Path(tmp_path) / "other"
     shutil.copytree(exported[0], other)
@@ -191,12 +201,13 @@ def _save(**options):
         ({"task_feature_lengths": None}, "an export needs the number of tokens"),
         ({"task_feature_lengths": {"inputs": 12}}, "an export needs the number of tokens"),
         ({"batch_size": 0}, "BATCH_SIZE = 0: at least 1, or None"),
+        ({"native_lowering_platforms": ["gpu"]}, r"\['gpu'\]: choose from cpu, cuda, rocm, tpu"),
         (
             {"output_features": {"inputs": seqio.Feature(seqio.ByteVocabulary(extra_ids=5))}},
             "VOCABULARY",
         ),
     ],
-    ids=["mode", "no lengths", "half the lengths", "batch size", "other vocabulary"],
+    ids=["mode", "no lengths", "half the lengths", "batch size", "platform", "other vocabulary"],
 )
 def test_impossible_settings_are_named(options, expected):
     with pytest.raises(UserError, match=expected):
