@@ -204,6 +204,8 @@ def test_wrong_fields_are_named(saved):
     _, place, _ = saved
     with pytest.raises(UserError, match="no_such_field"):
         load_model(place, no_such_field=1)
+    with pytest.raises(UserError, match=r"in the checkpoint, .* in the model"):
+        load_model(place, emb_dim=64)
     assert load_model(place, dtype="bfloat16").config == dataclasses.replace(
         load_model(place).config, dtype="bfloat16"
     )

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 
 from clinical_t5x.console import UserError
@@ -19,7 +18,6 @@ from clinical_t5x.data.vocabulary import ClinicalVocabulary
 from clinical_t5x.data.vocabulary_comparison.named import named_vocabulary
 from clinical_t5x.evaluation.predictor import round_up
 from clinical_t5x.interactive.model import VOCABULARY_FILE, InteractiveModel
-from clinical_t5x.interop import t5x_names
 from clinical_t5x.interop.recognise import open_checkpoint
 from clinical_t5x.interop.source import CheckpointError, TensorSource
 from clinical_t5x.models.config import T5Config
@@ -27,7 +25,7 @@ from clinical_t5x.models.decoding import beam_search
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
 from clinical_t5x.models.network import Transformer
 from clinical_t5x.partitioning import PjitPartitioner
-from clinical_t5x.training import adapters, runtime
+from clinical_t5x.training import adapters, imported, runtime
 from clinical_t5x.training import state as states
 from clinical_t5x.training.optimizer import Adafactor
 
@@ -92,7 +90,8 @@ def load_model(
     partitioner = PjitPartitioner(num_partitions=1)
     plain = adapters.base(model)
     try:
-        params = _read_params(source, plain.config, adapters.placed(plain, partitioner))
+        imported.refuse_other_network(source, plain.config)
+        params = imported.place(source, plain, partitioner)
     except CheckpointError as error:
         raise UserError(str(error)) from error
     key = runtime.random_key(seed, runtime.INIT_STREAM)
@@ -136,22 +135,6 @@ def new_model(
     key = runtime.random_key(seed, runtime.INIT_STREAM)
     params = jax.jit(model.init_params, out_shardings=shardings)(key)
     return InteractiveModel(model, params, partitioner=partitioner, seed=seed, **options)
-
-
-def _read_params(source: TensorSource, config: T5Config, placed: Any) -> Any:
-    """The checkpoint's parameters on their devices, a stack of layers at a time, in float32."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for name in t5x_names.t5x_shapes(config):
-        names.setdefault(t5x_names.our_path(name, config)[0], []).append(name)
-
-    def read(path: tuple[Any, ...], leaf: Any) -> jax.Array:
-        members = names[tuple(key.key for key in path)]
-        members.sort(key=lambda name: t5x_names.our_path(name, config)[1] or 0)
-        arrays = [np.asarray(source.read(name), np.float32) for name in members]
-        whole = arrays[0] if arrays[0].shape == leaf.shape else np.stack(arrays)
-        return jax.device_put(whole, leaf.sharding)
-
-    return jax.tree_util.tree_map_with_path(read, placed)
 
 
 def _vocabulary_of(given: Any, source: TensorSource, data_dir: Any) -> Any:

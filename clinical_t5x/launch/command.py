@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,12 @@ from typing import Any
 from clinical_t5x import console
 from clinical_t5x.launch import environment
 from clinical_t5x.launch.flags import RUN_MODES, Flags, parse_flags
+from clinical_t5x.launch.gin_reading import Reference
 from clinical_t5x.launch.program import check_program, run_program
 from clinical_t5x.launch.programs import entry_function, program_named
 from clinical_t5x.launch.static_check import Configuration
+
+_BENCHMARKS = ("mednli", "radqa", "clip")  # those with a recipe gin/eval_NAME.gin
 
 
 def main_of(verb: str) -> None:
@@ -85,13 +89,15 @@ def _next_command(verb: str, flags: Flags, configuration: Configuration) -> str:
         return "the same command with t5x.train, which finds what was compiled"
     if verb == "eval":
         return f"python -m clinical_t5x.report --runs {output}"
-    task = str(configuration.macro("MIXTURE_OR_TASK_NAME"))
+    task = configuration.macro("MIXTURE_OR_TASK_NAME")
+    registers = isinstance(task, Reference)  # "@mednli.register()": a task of the module mednli
+    benchmark = re.split(r"[._]", task.name if registers else str(task))[0]
     model = next((name for name in flags.gin_files if "finetune" not in name), "MODEL.gin")
-    if "INITIAL_CHECKPOINT_PATH" in configuration.macros and not task.startswith("mimic"):
-        recipe = f"gin/eval_{task.partition('_')[0]}.gin"
+    if "INITIAL_CHECKPOINT_PATH" in configuration.macros and benchmark in _BENCHMARKS:
+        more = "  (and this run's MIXTURE_OR_TASK_NAME, with its gin file)" if registers else ""
         return (
-            f"python -m t5x.eval --gin_file={model} --gin_file={recipe} "
-            f"--gin.CHECKPOINT_PATH={output}"
+            f"python -m t5x.eval --gin_file={model} --gin_file=gin/eval_{benchmark}.gin "
+            f"--gin.CHECKPOINT_PATH={output}{more}"
         )
     return (
         "python -m t5x.train --gin_file=MODEL.gin --gin_file=gin/finetune_mednli.gin "
