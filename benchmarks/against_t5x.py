@@ -18,10 +18,18 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "peer_t5x"))
+import exchange
+import generation
 import losses
+import recipes
 from peer import PROJECT, Peer
 
-PARTS = {"losses": losses.compare}
+PARTS = {
+    "losses": losses.compare,
+    "generation": generation.compare,
+    "exchange": exchange.compare,
+    "recipes": recipes.compare,
+}
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "seqio", "tensorflow", "numpy")
 
 

@@ -117,16 +117,16 @@ def lively_weights(shape: Shape, seed: int) -> dict[str, np.ndarray]:
     end-of-sequence ends outputs at varied lengths.
     """
     weights = initial_weights(shape, seed)
-    tied = shape.version == "1.0"
     for name, array in weights.items():
         if name.endswith("kernel") and "logits_dense" not in name:
-            array *= 2.0
+            array *= 3.0
     weights["token_embedder/embedding"] *= 0.1
-    weights["decoder/decoder_norm/scale"] *= 20.0 if tied else 2.0
-    if tied:
-        weights["token_embedder/embedding"][1] *= 5.0
+    weights["decoder/decoder_norm/scale"] *= 2.0
+    if shape.version == "1.0":
+        weights["decoder/decoder_norm/scale"] *= 10.0
+        weights["token_embedder/embedding"][1] *= 3.2
     else:
-        weights["decoder/logits_dense/kernel"][:, 1] *= 3.0
+        weights["decoder/logits_dense/kernel"][:, 1] *= 2.2
     return weights
 
 

@@ -44,6 +44,12 @@ def read_batches(path: pathlib.Path) -> list[dict[str, np.ndarray]]:
     return [{name: array[i] for name, array in stacked.items()} for i in range(steps)]
 
 
+def halves(batches: list) -> tuple[list, list]:
+    """What is trained before a checkpoint, and after it."""
+    middle = len(batches) // 2
+    return batches[:middle], batches[middle:]
+
+
 def main() -> None:
     name, jobs_file = sys.argv[1:]
     implementation = importlib.import_module(name)

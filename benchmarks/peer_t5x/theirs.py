@@ -8,7 +8,7 @@ import sys
 import flax
 import jax
 import numpy as np
-from side import read_arrays, read_batches
+from side import halves, read_arrays, read_batches
 
 
 def prepare(checkout: str) -> None:
@@ -57,11 +57,63 @@ def train_over(trainer, batches, start: int) -> dict[str, np.ndarray]:
     for step, batch in enumerate(batches, start):
         metrics = trainer.train(iter([batch]), 1, start_step=step).result()
         reported.append(float(metrics["loss"].value))
-    results = {"losses": np.float64(reported)}
-    for name, array in flat(trainer.train_state.params).items():
-        results[f"params/{name}"] = np.asarray(array)
-    for name, state in _moments(trainer.train_state.param_states):
-        results[f"memory/{name}"] = np.asarray(state)
+    return {"losses": np.float64(reported)} | _arrays(trainer.train_state)
+
+
+def _arrays(state) -> dict[str, np.ndarray]:
+    """Parameters and Adafactor's memory, by T5X's names."""
+    arrays = {}
+    for name, array in flat(state.params).items():
+        arrays[f"params/{name}"] = np.asarray(array)
+    for name, array in _moments(state.param_states):
+        arrays[f"memory/{name}"] = np.asarray(array)
+    return arrays
+
+
+def save(bound: dict, folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Train over the first half of the batches and save in both layouts; then go on to the end."""
+    from t5x import checkpoints
+
+    first, second = halves(read_batches(folder / "batches.npz"))
+    trainer, fresh = _trainer(bound, first[0])
+    trainer.train_state = _with_params(fresh(), read_arrays(folder / "weights.npz"))
+    train_over(trainer, first, 0)
+    state, partitioner = trainer.train_state, bound["partitioner"]
+    shapes = jax.eval_shape(fresh)
+    orbax = checkpoints.OrbaxCheckpointManagerInterface(
+        str(folder / "theirs_orbax"), train_state=shapes, partitioner=partitioner
+    )
+    orbax.save(state)
+    orbax.wait_until_finished()
+    checkpoints.Checkpointer(shapes, partitioner, str(folder / "theirs_legacy")).save(state)
+    return go_on(trainer, second)
+
+
+def restore(
+    bound: dict, folder: pathlib.Path, path: str, use_orbax: bool = True
+) -> dict[str, np.ndarray]:
+    """What T5X restores from a checkpoint, every name demanded; then the second half of training."""
+    from t5x import utils
+
+    _, second = halves(read_batches(folder / "batches.npz"))
+    trainer, _, initializer = _trainer_and_initializer(bound, second[0])
+    state, _ = utils.create_checkpoint_manager_and_restore(
+        initializer,
+        bound["partitioner"],
+        utils.RestoreCheckpointConfig(path=path, mode="specific", dtype="float32"),
+        path,
+        None,
+        use_orbax=use_orbax,
+    )
+    trainer.train_state = state
+    return go_on(trainer, second)
+
+
+def go_on(trainer, batches) -> dict[str, np.ndarray]:
+    """The state as it is, and the losses of further steps."""
+    results = {"step": np.int64(trainer.train_state.step)} | _arrays(trainer.train_state)
+    results["losses"] = train_over(trainer, batches, int(results["step"]))["losses"]
+    trainer.close()
     return results
 
 
@@ -89,7 +141,13 @@ def score(bound: dict, folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _trainer(bound: dict, batch: dict):
-    """T5X's trainer, and a function that makes a new state, as its `train` makes them."""
+    """T5X's trainer, and a function that makes a new state."""
+    trainer, fresh, _ = _trainer_and_initializer(bound, batch)
+    return trainer, fresh
+
+
+def _trainer_and_initializer(bound: dict, batch: dict):
+    """As `_trainer`, with the initializer of states: all as T5X's `train` makes them."""
     from t5x import utils
 
     model, partitioner = bound["model"], bound["partitioner"]
@@ -109,7 +167,7 @@ def _trainer(bound: dict, batch: dict):
         train_state_axes=initializer.train_state_axes,
         rng=jax.random.PRNGKey(0),
     )
-    return trainer, lambda: initializer.from_scratch(jax.random.PRNGKey(0))
+    return trainer, lambda: initializer.from_scratch(jax.random.PRNGKey(0)), initializer
 
 
 def _with_params(state, weights: dict[str, np.ndarray]):
