@@ -222,6 +222,9 @@ def write_native(
         "step": step,
         "config": config_to_save(config),
     }
+    # what a run that goes on from here asks for; T5X counts its optimizer's updates from step 0
+    for key, value in (("first_step", 0), ("initialisation", "pretrained")):
+        record.setdefault(key, value)
     record.setdefault("parameters_from", source.path)
     infos = {
         name: info if dtype is None else TensorInfo(info.shape, dtype)

@@ -26,10 +26,10 @@ _DTYPES |= {name: name for name in ("bfloat16", *_DTYPES.values())}
 _COMPRESSORS = ("zstd", "gzip", "zlib", "blosc", "bz2")
 _CODECS = (*_COMPRESSORS, "sharding_indexed", "bytes", "transpose", "crc32c")
 # A chunk is decoded whole, so that it bounds what is held beside an array.
-_CHUNK_BYTES = 32 << 20
+_CHUNK_BYTES = 8 << 20
 # Written arrays are waited for when so much is under way.
-_PENDING_BYTES = 64 << 20
-_PARALLEL = 8
+_PENDING_BYTES = 32 << 20
+_PARALLEL = 4
 
 
 class ZarrStore:

@@ -343,10 +343,14 @@ def read_position(path: epath.Path) -> dict[str, Any]:
 def refuse_other_position(
     path: epath.Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Refuse to go on from a checkpoint of other data, seeds or batch size, in one line."""
+    """Refuse to go on from a checkpoint of other data, seeds or batch size, in one line.
+
+    What the checkpoint does not tell is not compared: it was converted from a layout without a
+    position.
+    """
     for key, cure in _POSITION_CURES.items():
-        if key in wanted and found.get(key) != wanted[key]:
-            there, here = (str(value)[:_SHOWN_DIGITS] for value in (found.get(key), wanted[key]))
+        if key in wanted and key in found and found[key] != wanted[key]:
+            there, here = (str(value)[:_SHOWN_DIGITS] for value in (found[key], wanted[key]))
             raise UserError(
                 f"{path} was made with {key} = {there}, this run has {key} = {here}: restore "
                 f"{cure}, or choose another MODEL_DIR"

@@ -11,6 +11,7 @@ from clinical_t5x.console import UserError
 from clinical_t5x.interop import t5x_names
 from clinical_t5x.interop.huggingface_writer import write_huggingface
 from clinical_t5x.interop.native import open_native, write_native
+from clinical_t5x.interop.recognise import open_checkpoint
 from clinical_t5x.interop.t5x_checkpoint import write_t5x
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.training import checkpoints
@@ -126,6 +127,22 @@ def test_a_converted_run_goes_on_as_it_would_have(tmp_path):
     model = standin.tiny_model(num_encoder_layers=2)
     standin.run(tmp_path / "run", total_steps=4, model=model)
     write_native(open_native(tmp_path / "run" / "checkpoint_2"), tmp_path / "copy")
+    standin.run(tmp_path / "copy", total_steps=4, model=model)
+    sums = [
+        checkpoints.read_position(tmp_path / name / "checkpoint_4")["checksums"]
+        for name in ("run", "copy")
+    ]
+    assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+@pytest.mark.parametrize("layout", ["orbax", "legacy"])
+def test_a_run_goes_on_with_the_memory_that_came_through_t5x(layout, scan_layers, tmp_path):
+    model = standin.tiny_model(num_encoder_layers=2, scan_layers=scan_layers)
+    standin.run(tmp_path / "run", total_steps=4, model=model)
+    source = open_native(tmp_path / "run" / "checkpoint_2")
+    theirs = write_t5x(source, tmp_path / "theirs", layout=layout)
+    write_native(open_checkpoint(theirs), tmp_path / "copy", scan_layers=scan_layers)
     standin.run(tmp_path / "copy", total_steps=4, model=model)
     sums = [
         checkpoints.read_position(tmp_path / name / "checkpoint_4")["checksums"]
