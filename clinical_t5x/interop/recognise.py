@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from etils import epath
 
-from clinical_t5x.interop import native, t5x_checkpoint, weight_files
+from clinical_t5x.interop import layouts, native, t5x_checkpoint, weight_files
 from clinical_t5x.interop.huggingface_source import HuggingFaceSource
 from clinical_t5x.interop.source import CheckpointError, TensorSource
 from clinical_t5x.storage import absolute
-
-_STEP = re.compile(r"checkpoint_(\d+)")
 
 
 def open_checkpoint(path: str | os.PathLike, **overrides: Any) -> TensorSource:
@@ -52,12 +49,9 @@ def is_checkpoint(path: str | os.PathLike) -> bool:
 
 
 def newest_step(directory: epath.Path) -> epath.Path | None:
-    """The directory `checkpoint_N` of the largest N in a MODEL_DIR."""
-    if not directory.is_dir():
-        return None
-    found = [(_STEP.fullmatch(path.name), path) for path in directory.iterdir()]
-    steps = [(int(match[1]), path) for match, path in found if match]
-    return max(steps)[1] if steps else None
+    """The directory `checkpoint_N` of the largest N in a MODEL_DIR, or None."""
+    steps = layouts.steps(directory)
+    return directory / f"checkpoint_{steps[-1]}" if steps else None
 
 
 def _refusal(place: epath.Path) -> str:
