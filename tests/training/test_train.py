@@ -243,8 +243,6 @@ def test_an_error_in_the_data_reaches_the_caller(tmp_path):
         standin.run(tmp_path, total_steps=6, get_dataset_fn=open_broken)
 
 
-def test_parameters_of_t5x_without_meaning_are_accepted(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "clinical_t5x"):
-        standin.run(tmp_path, total_steps=1, gc_period=5, use_orbax=False)
-    assert caplog.text.count("train ignores") == 1
-    assert "gc_period" in caplog.text and "use_orbax" in caplog.text
+def test_parameters_of_t5x_without_meaning_are_accepted(tmp_path):
+    """Where a gin file binds them, the reasons are told: tests/launch/test_accepted.py."""
+    assert int(standin.run(tmp_path, total_steps=1, gc_period=5, use_orbax=False).step) == 1
