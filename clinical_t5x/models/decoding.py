@@ -42,17 +42,20 @@ class BeamRule:
         otherwise while it would win as it is.
       finish_at_limit: hypotheses that reach the maximum length compete with the ended ones;
         otherwise they are returned only where none ended.
+      share_suppressed: the probability of suppressed tokens is shared out among the others;
+        otherwise theirs stays as it is.
     """
 
     penalty: Callable
     finish_from_reserve: bool
     optimistic: bool
     finish_at_limit: bool
+    share_suppressed: bool
 
 
 BEAM_RULES = {
-    "t5x": BeamRule(brevity_penalty, True, True, False),
-    "huggingface": BeamRule(power_penalty, False, False, True),
+    "t5x": BeamRule(brevity_penalty, True, True, False, True),
+    "huggingface": BeamRule(power_penalty, False, False, True, False),
 }
 
 
@@ -65,15 +68,16 @@ def _refuse_t5x_only(function: str, **given: Any) -> None:
             )
 
 
-def _next_log_probs(logits, inputs, step, suppressed_tokens: Sequence[int]):
+def _next_log_probs(logits, inputs, step, suppressed_tokens: Sequence[int], share: bool = True):
     """Log-probabilities `[B, G, V]` of the token after position `step`.
 
-    Suppressed tokens cannot occur. Where `inputs` has a token at `step + 1`, that one is forced, at
-    no cost to the score.
+    Suppressed tokens cannot occur; `share` says whether the others get their probability. Where
+    `inputs` has a token at `step + 1`, that one is forced, at no cost to the score.
     """
-    if suppressed_tokens:
-        logits = logits.at[..., jnp.asarray(suppressed_tokens)].set(NEG_INF)
     log_probs = jax.nn.log_softmax(logits, axis=-1)
+    if suppressed_tokens:
+        log_probs = log_probs.at[..., jnp.asarray(suppressed_tokens)].set(NEG_INF)
+        log_probs = jax.nn.log_softmax(log_probs, axis=-1) if share else log_probs
     forced_B = _forced_token(inputs, step)
     is_forced_token = jnp.arange(logits.shape[-1]) == forced_B[:, None]
     forced_BV = jnp.where(is_forced_token, 0.0, NEG_INF)
@@ -293,7 +297,9 @@ def beam_search(
 
     def advance(state: _BeamState) -> _BeamState:
         logits, cache = tokens_to_logits(state.last, state.cache)
-        log_probs = _next_log_probs(logits, inputs, state.step, suppressed_tokens)
+        log_probs = _next_log_probs(
+            logits, inputs, state.step, suppressed_tokens, rule.share_suppressed
+        )
         candidates = _candidates(state, log_probs)
         in_prompt = (_forced_token(inputs, state.step) > 0)[:, None]
         ends = (candidates.tokens == eos_id) & ~in_prompt

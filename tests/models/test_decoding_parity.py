@@ -137,3 +137,40 @@ def test_all_returned_beams_equal_transformers(pairs):
     np.testing.assert_allclose(
         np.ravel(scores[:, ::-1]), their_scores.numpy(), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("beams", [1, 4], ids=["greedy", "beam 4"])
+def test_suppressed_tokens_equal_transformers(pairs, beams):
+    pair, inputs = pairs("1.1", lively=True), prompts(24)
+    options = {"num_beams": beams} | ({"length_penalty": 0.6} if beams > 1 else {})
+    free, _ = generate(pair, inputs, **options)
+    counts = np.bincount(free[free > 1])
+    common = np.argsort(counts)[-5:].tolist()
+    theirs, _ = generate(pair, inputs, suppress_tokens=common, **options)
+    ours, _ = decode(
+        pair,
+        inputs,
+        decoding.beam_search if beams > 1 else decoding.temperature_sample,
+        num_decodes=beams,
+        decoder_params={"suppressed_tokens": common}
+        | ({"length_penalty": "huggingface", "alpha": 0.6} if beams > 1 else {}),
+    )
+    assert (free != theirs).any()
+    assert not np.isin(ours, common).any()
+    np.testing.assert_array_equal(ours[:, -1], theirs)
+
+
+@pytest.mark.parametrize(
+    ("topk", "topp", "temperature"), [(5, 0.0, 1.0), (50, 0.0, 0.7), (0, 0.9, 1.0), (0, 0.5, 1.3)]
+)
+def test_sampling_draws_from_the_distribution_of_transformers(topk, topp, temperature):
+    from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    logits = np.float32(np.random.default_rng(0).normal(size=(6, 384)) * 3)
+    warped = TemperatureLogitsWarper(temperature)(None, torch.from_numpy(logits))
+    warper = TopKLogitsWarper(topk) if topk else TopPLogitsWarper(topp)
+    expected = torch.softmax(warper(None, warped), -1).numpy()
+    ours = jax.nn.log_softmax(logits) / temperature
+    found = np.exp(np.asarray(decoding._restrict(ours, topk, topp)))
+    np.testing.assert_array_equal(found > 0, expected > 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)

@@ -1,6 +1,7 @@
 """One network, run in all its ways: the ways must agree with each other."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -92,8 +93,10 @@ def test_parameter_counts_of_the_published_sizes(version, size):
         logits_via_embedding=version == "1.0",
         scan_layers=layers > 6,
     )
-    arrays = jax.tree.leaves(EncoderDecoderModel(Transformer(config), None, None).abstract_params())
+    params = EncoderDecoderModel(Transformer(config), None, None).abstract_params()
+    arrays = jax.tree.leaves(params)
     assert sum(array.size for array in arrays) == count
+    assert sum(map(math.prod, t5x_names.t5x_shapes(config).values())) == count
     assert {array.dtype for array in arrays} == {jnp.dtype("float32")}
 
 

@@ -77,6 +77,12 @@ def test_logits_loss_and_gradients_equal_transformers(pairs, batches, version, s
     compare(pair, batches(7, *sizes), TOLERANCE)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_heads_that_do_not_fill_the_width_and_unequal_stacks(pairs, batches, version):
+    sizes = {"num_heads": 3, "head_dim": 24, "num_encoder_layers": 1, "num_decoder_layers": 3}
+    compare(pairs(version, **sizes), batches(5, 4, 21, 13), TOLERANCE)
+
+
 def test_distances_beyond_the_last_bucket_equal_transformers(pairs, batches):
     pair = pairs("1.0", num_encoder_layers=1, num_decoder_layers=1)
     compare(pair, batches(8, 1, 300, 200), TOLERANCE)
@@ -89,8 +95,9 @@ def test_twelve_layers_equal_transformers(pairs, batches, version):
     compare(pair, batches(9, 2, 64, 32), 2e-4)
 
 
-def test_scores_equal_transformers(pairs, batches):
-    pair = pairs("1.1")
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_scores_equal_transformers(pairs, batches, version):
+    pair = pairs(version)
     batch = batches(3, 4, 20, 12)
     logits = torch.from_numpy(run_theirs(pair.theirs, batch)[0])
     targets = torch.from_numpy(batch["decoder_target_tokens"]).long()
