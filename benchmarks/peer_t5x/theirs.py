@@ -80,6 +80,7 @@ def save(bound: dict, folder: pathlib.Path) -> dict[str, np.ndarray]:
     train_over(trainer, first, 0)
     state, partitioner = trainer.train_state, bound["partitioner"]
     shapes = jax.eval_shape(fresh)
+    (folder / "theirs_orbax").mkdir(exist_ok=True)  # where it is missing T5X takes the one above
     orbax = checkpoints.OrbaxCheckpointManagerInterface(
         str(folder / "theirs_orbax"), train_state=shapes, partitioner=partitioner
     )
