@@ -78,6 +78,7 @@ class HuggingFaceSource:
 
     Attributes are those of `TensorSource`, and:
       notes: what was left out or taken in another way, in sentences for people.
+      assumed: fields of the configuration that neither shapes nor files tell.
 
     Args:
       path: a directory, or a file of weights; `config.json` is looked for beside a file.
@@ -89,6 +90,7 @@ class HuggingFaceSource:
     """
 
     step: int | None = None
+    assumed: tuple[str, ...] = ()
 
     def __init__(self, path: epath.Path, **overrides: Any):
         found = weight_files.find(path)
@@ -101,6 +103,7 @@ class HuggingFaceSource:
         layers = _layers(self.path, places)
         if settings is None:
             self.config = self._inferred_config(places, layers, overrides)
+            self.assumed = ("mlp_activations",)
             self.notes.append(f"there is no {CONFIG_FILE}; sizes were inferred from shapes")
         else:
             self.config = self._told_config(settings, overrides)

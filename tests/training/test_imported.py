@@ -98,10 +98,12 @@ def test_another_gate_is_refused_where_the_checkpoint_says_which(layout, tmp_pat
         checkpoints.restore_params(tmp_path / "given", other, PjitPartitioner())
 
 
-def test_t5x_does_not_say_which_gate_it_has(tmp_path):
-    write_t5x(source_for(standin.tiny_model(**GATED)), tmp_path)
+@pytest.mark.parametrize("layout", ["t5x", "hugging face"])
+def test_what_does_not_say_which_gate_it_has_is_believed(layout, tmp_path):
+    WRITERS[layout](source_for(standin.tiny_model(**GATED)), tmp_path / "given")
+    (tmp_path / "given" / "config.json").unlink(missing_ok=True)
     other = standin.tiny_model(**GATED | {"mlp_activations": ("silu", "linear")})
-    checkpoints.restore_params(tmp_path, other, PjitPartitioner())
+    checkpoints.restore_params(tmp_path / "given", other, PjitPartitioner())
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
