@@ -61,7 +61,13 @@ class Peer:
         self, command: list[str], folder: pathlib.Path, log: pathlib.Path, **environment: str
     ) -> str:
         """Run a command in `folder`; its output goes to `log` and is given back."""
-        variables = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # runs that differ in weights alone share their compiled programs
+        variables = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_COMPILATION_CACHE_DIR": str(self.work / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1",
+        }
         variables.pop("PYTHONPATH", None)
         done = subprocess.run(
             command,
