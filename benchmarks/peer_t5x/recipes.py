@@ -46,23 +46,22 @@ def _task_findings(peer: Peer, home, runs: pathlib.Path, task: str) -> list[Find
         BATCH_SIZE=4,
         **FEW_STEPS,
     )
-    checkpoint = str(tuned / f"checkpoint_{2 * STEPS}")
     evaluated = _t5x(
         peer,
         home,
         "eval",
         [TINY, f"gin/eval_{task}.gin"],
         runs / f"eval_{task}",
-        CHECKPOINT_PATH=checkpoint,
+        CHECKPOINT_PATH=str(tuned),
     )
-    # T5X's infer takes a checkpoint_N only, whatever the mode says.
+    # T5X's infer takes a checkpoint_N only, whatever the mode says; its eval follows the mode.
     inferred = _t5x(
         peer,
         home,
         "infer",
         [TINY, f"gin/infer_{task}.gin"],
         runs / f"infer_{task}",
-        CHECKPOINT_PATH=checkpoint,
+        CHECKPOINT_PATH=str(tuned / f"checkpoint_{2 * STEPS}"),
     )
     metrics = evaluated / "inference_eval" / f"{task}_v1-metrics.jsonl"
     predictions = list(inferred.glob("*-predict.jsonl-00000-of-00001"))
