@@ -4,7 +4,8 @@ In reading order: `config` (the numbers of a model); `layers`, `attention`, `pos
 `lora` (adapters of them);
 `stacks` (encoder and decoder); `network` (the T5 that joins them); `cache` (what decoding
 remembers); `losses`; `decoding` (greedy, sampling, beam search); `encoder_decoder` (the model that
-training and evaluation use); `activations` (where a partitioner says how activations are laid out).
+training and evaluation use); `activations` (where a partitioner says how activations are laid out);
+`flops` (what a training step costs) and `accelerators` (what devices can do at most).
 
 This package knows nothing of the rest of the project.
 """
