@@ -9,13 +9,14 @@ import pytest
 from clinical_t5x import storage
 from clinical_t5x.console import UserError
 from clinical_t5x.training import checkpoints
+from clinical_t5x.training.actions import EarlyStoppingAction
 from clinical_t5x.training.config import (
     CheckpointConfig,
     RestoreCheckpointConfig,
     SaveCheckpointConfig,
 )
 from clinical_t5x.training.metric_log import read_metrics
-from clinical_t5x.training.trainer import EarlyStoppingAction, NonFiniteLossError
+from clinical_t5x.training.trainer import NonFiniteLossError
 from tests.training import standin
 
 
