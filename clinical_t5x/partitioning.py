@@ -1,7 +1,8 @@
 """Where arrays live: one mesh, one table of rules from logical dims to mesh axes.
 
-The mesh has three axes, in this order: `data` (replicas of the model), `fsdp` (the batch and the
-parameters are both split over it) and `tensor` (single matrices are split; T5X's `num_partitions`).
+The mesh has four axes, in this order: `slice` (replicas over the slices of a multi-slice pod, whose
+links are slow), `data` (replicas within a slice), `fsdp` (the batch and the parameters are both
+split over it) and `tensor` (single matrices are split; T5X's `num_partitions`).
 Models name the dims of their parameters ('vocab', 'embed', 'mlp', ...); nothing but the table here
 knows which mesh axis a name goes to. Constraints hold on every platform, CPU included, so that
 tests on fake CPU devices see the errors that a pod would.
@@ -9,6 +10,7 @@ tests on fake CPU devices see the errors that a pod would.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import logging
@@ -18,12 +20,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from clinical_t5x.console import UserError
 
-MESH_AXES = ("data", "fsdp", "tensor")
-BATCH_AXES = ("data", "fsdp")
+MESH_AXES = ("slice", "data", "fsdp", "tensor")
+BATCH_AXES = ("slice", "data", "fsdp")
+_AXIS_TYPES = (AxisType.Auto,) * len(MESH_AXES)
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +84,17 @@ def standard_logical_axis_rules(
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where one array goes: its spec, and why dims that a rule names stayed whole."""
+    """Where one array goes: its spec, and why dims that a rule names stayed whole.
+
+    Attributes:
+      name: path of the array.
+      shape, dtype: of the whole array.
+      logical: names of its dims.
+      spec: mesh axes of its dims.
+      bytes_per_device: what each device holds.
+      replicated_bytes: the part of it that splitting evenly over all devices would save.
+      fallbacks: why dims that a rule names stayed whole.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -89,6 +102,7 @@ class Placement:
     logical: tuple[str, ...]
     spec: PartitionSpec
     bytes_per_device: int
+    replicated_bytes: int
     fallbacks: tuple[str, ...]
 
 
@@ -101,9 +115,10 @@ class PjitPartitioner:
       params_on_devices: Accepted for T5X's sake; parameters are always on the devices.
       backend: 'cpu', 'gpu' or 'tpu'. A platform that this machine lacks is ignored with a warning,
         so that one recipe runs everywhere.
-      ici_mesh_shape: (data, fsdp, tensor), or T5X's (data, model). One entry may be -1: the rest
-        of the devices.
-      dcn_mesh_shape: How often each axis is repeated over slices of a multi-slice pod.
+      ici_mesh_shape: (data, fsdp, tensor) of one slice, or T5X's (data, model). One entry may be
+        -1: the rest of the devices.
+      dcn_mesh_shape: How often each axis is repeated over the slices of a multi-slice pod, in the
+        same order; its `data` entry is the `slice` axis. By default every slice is a replica.
       logical_axis_rules: The rules table; default `standard_logical_axis_rules()`.
     """
 
@@ -122,21 +137,65 @@ class PjitPartitioner:
         self._ici, self._dcn = ici_mesh_shape, dcn_mesh_shape
         given = standard_logical_axis_rules() if logical_axis_rules is None else logical_axis_rules
         self._rules = [(name, _mesh_axes(axes)) for name, axes in given]
+        self._given: Sequence[jax.Device] | _Counted | None = None
+
+    def on_devices(self, devices: Sequence[jax.Device]) -> PjitPartitioner:
+        """The same wishes and rules on other devices than this process's.
+
+        Args:
+          devices: such as those of a topology that is only compiled for.
+        """
+        return self._changed(_given=list(devices))
+
+    def on_counted_devices(self, count: int, *, slices: int = 1) -> PjitPartitioner:
+        """The same on devices of which only the number is known.
+
+        Its mesh is abstract: placements can be asked for, nothing can be compiled or placed.
+        """
+        return self._changed(_given=_Counted(count, slices))
+
+    def with_mesh_shape(self, ici_mesh_shape: Sequence[int]) -> PjitPartitioner:
+        """The same rules and devices with another (data, fsdp, tensor)."""
+        return self._changed(_ici=ici_mesh_shape)
+
+    def _changed(self, **fields: Any) -> PjitPartitioner:
+        other = copy.copy(self)
+        other.__dict__.pop("mesh", None)  # cached
+        other.__dict__.update(fields)
+        return other
 
     @functools.cached_property
-    def mesh(self) -> Mesh:
-        """The device mesh, axes (data, fsdp, tensor)."""
-        devices = _devices(self._backend)
-        if self._dcn is not None:
-            return self._hybrid_mesh(devices)
-        shape = self._mesh_shape(len(devices))
-        return jax.make_mesh(
-            shape, MESH_AXES, axis_types=(AxisType.Auto,) * len(shape), devices=devices
-        )
+    def mesh(self) -> Mesh | AbstractMesh:
+        """The device mesh, axes (slice, data, fsdp, tensor)."""
+        devices = _devices(self._backend) if self._given is None else self._given
+        over_slices = self._over_slices(devices)
+        slices = math.prod(over_slices)
+        within = (1, *self._mesh_shape(_count(devices) // slices, alone=_is_one_cpu(devices)))
+        shape = tuple(a * b for a, b in zip(over_slices, within, strict=True))
+        if isinstance(devices, _Counted):
+            return AbstractMesh(shape, MESH_AXES, axis_types=_AXIS_TYPES)
+        if slices == 1:
+            return jax.make_mesh(shape, MESH_AXES, axis_types=_AXIS_TYPES, devices=devices)
+        return Mesh(_hybrid_grid(devices, within, over_slices), MESH_AXES, axis_types=_AXIS_TYPES)
 
-    def _mesh_shape(self, num_devices: int) -> tuple[int, int, int]:
+    def _over_slices(self, devices: Sequence[jax.Device] | _Counted) -> tuple[int, int, int, int]:
+        """How often (slice, data, fsdp, tensor) are repeated over slices."""
+        found = _slices(devices)
+        if self._dcn is None:
+            return (found, 1, 1, 1)
+        slices, fsdp, tensor = _three_axes(self._dcn, "dcn_mesh_shape")
+        asked = slices * fsdp * tensor
+        if asked != found and not (found == 1 and _may_pretend_slices(devices, asked)):
+            raise UserError(
+                f"PjitPartitioner.dcn_mesh_shape = {tuple(self._dcn)} asks for {asked} slices; "
+                f"these devices have {found}"
+            )
+        return (slices, 1, fsdp, tensor)
+
+    def _mesh_shape(self, num_devices: int, *, alone: bool = False) -> tuple[int, int, int]:
+        """(data, fsdp, tensor) of one slice; `alone`: there is one device, a CPU."""
         if self._ici is None:
-            shape = [-1, 1, self._tensor_on(num_devices)]
+            shape = [-1, 1, self._tensor_on(alone=alone)]
         else:
             shape = _three_axes(self._ici, "ici_mesh_shape")
         if shape.count(-1) > 1:
@@ -146,17 +205,16 @@ class PjitPartitioner:
         if math.prod(shape) != num_devices:
             raise UserError(
                 f"a mesh of data x fsdp x tensor = {' x '.join(map(str, shape))} does not use "
-                f"this machine's {num_devices} devices exactly; change num_partitions or "
+                f"the {num_devices} devices exactly; change num_partitions or "
                 "ici_mesh_shape of PjitPartitioner"
             )
         return tuple(shape)
 
-    def _tensor_on(self, num_devices: int) -> int:
+    def _tensor_on(self, *, alone: bool) -> int:
         """The `tensor` axis; a lone CPU device, which cannot split a model, takes it whole.
 
         So that a gin file for accelerators runs on a laptop, as under T5X.
         """
-        alone = num_devices == 1 and _devices(self._backend)[0].platform == "cpu"
         if not alone or self._tensor == 1:
             return self._tensor
         _log.warning(
@@ -164,17 +222,9 @@ class PjitPartitioner:
         )
         return 1
 
-    def _hybrid_mesh(self, devices: Sequence[jax.Device]) -> Mesh:
-        from jax.experimental import mesh_utils
-
-        slices = _three_axes(self._dcn, "dcn_mesh_shape")
-        shape = self._mesh_shape(len(devices) // math.prod(slices))
-        grid = mesh_utils.create_hybrid_device_mesh(shape, slices, devices=devices)
-        return Mesh(grid, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
-
     @property
     def batch_sharding(self) -> NamedSharding:
-        """Rows of a batch split over (data, fsdp)."""
+        """Rows of a batch split over (slice, data, fsdp)."""
         return NamedSharding(self.mesh, PartitionSpec(BATCH_AXES))
 
     @property
@@ -216,8 +266,11 @@ class PjitPartitioner:
             raise ValueError(f"{name}: {len(shape)} dims {shape} but axis names {logical}")
         spec, fallbacks = self._spec(shape, logical)
         parts = math.prod(self._size(axes) for axes in spec)
-        size = math.prod(shape) * np.dtype(leaf.dtype).itemsize // parts
-        return Placement(name, shape, leaf.dtype, logical, PartitionSpec(*spec), size, fallbacks)
+        whole = math.prod(shape) * np.dtype(leaf.dtype).itemsize
+        held = whole // parts
+        spared = held - whole // self.mesh.size
+        spec = PartitionSpec(*spec)
+        return Placement(name, shape, leaf.dtype, logical, spec, held, spared, fallbacks)
 
     def _spec(
         self, shape: tuple[int, ...], logical: tuple[str, ...]
@@ -253,7 +306,7 @@ class PjitPartitioner:
         if batch_size % self.batch_shards:
             raise UserError(
                 f"{macro} = {batch_size} does not split over {self.batch_shards} batch shards "
-                f"(data x fsdp); take a multiple of {self.batch_shards}"
+                f"(slice x data x fsdp); take a multiple of {self.batch_shards}"
             )
 
     def local_rows(self, batch_size: int) -> slice:
@@ -331,6 +384,61 @@ def _devices(backend: str | None) -> Sequence[jax.Device]:
             jax.default_backend(),
         )
         return jax.devices()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counted:
+    """Devices of which only the number is known."""
+
+    count: int
+    slices: int
+
+    def __post_init__(self):
+        if self.slices < 1 or self.count % self.slices:
+            raise ValueError(f"{self.count} devices do not make {self.slices} equal slices")
+
+
+def _count(devices: Sequence[jax.Device] | _Counted) -> int:
+    return devices.count if isinstance(devices, _Counted) else len(devices)
+
+
+def _slices(devices: Sequence[jax.Device] | _Counted) -> int:
+    """How many slices of a multi-slice pod the devices belong to; 1 where there are no slices."""
+    if isinstance(devices, _Counted):
+        return devices.slices
+    return len({getattr(device, "slice_index", 0) for device in devices})
+
+
+def _is_one_cpu(devices: Sequence[jax.Device] | _Counted) -> bool:
+    return _count(devices) == 1 and not isinstance(devices, _Counted) and _are_cpus(devices)
+
+
+def _are_cpus(devices: Sequence[jax.Device]) -> bool:
+    return all(device.platform == "cpu" for device in devices)
+
+
+def _may_pretend_slices(devices: Sequence[jax.Device] | _Counted, slices: int) -> bool:
+    """Devices of a CPU may be dealt out to slices, to try a multi-slice mesh at home."""
+    if isinstance(devices, _Counted):
+        return False
+    return _are_cpus(devices) and len(devices) % slices == 0
+
+
+def _hybrid_grid(
+    devices: Sequence[jax.Device], within: Sequence[int], over_slices: Sequence[int]
+) -> np.ndarray:
+    """Devices [slice, data, fsdp, tensor] such that each axis' fast part stays within a slice."""
+    from jax.experimental import mesh_utils
+
+    if _slices(devices) > 1:
+        return mesh_utils.create_hybrid_device_mesh(
+            within, over_slices, devices=devices, allow_split_physical_axes=True
+        )
+    # pretended slices: consecutive devices
+    blocks = np.array(devices).reshape(*over_slices, *within)
+    order = [axis + part for axis in range(len(within)) for part in (0, len(within))]
+    sizes = [a * b for a, b in zip(over_slices, within, strict=True)]
+    return blocks.transpose(order).reshape(sizes)
 
 
 def _axes_like(tree: Any, logical_axes: Any) -> list[tuple[str, ...]]:

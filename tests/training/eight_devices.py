@@ -36,25 +36,16 @@ MESHES = {
     "fsdp": (1, 8, 1),
     "tensor": (2, 1, 4),
     "all": (2, 2, 2),
+    "slices": (1, 2, 2),  # of each of two pretended slices
 }
 BATCH = 16
 
 
-class OneDevice(PjitPartitioner):
-    """A mesh of one of the eight devices."""
-
-    @property
-    def mesh(self):
-        return jax.make_mesh(
-            (1, 1, 1),
-            ("data", "fsdp", "tensor"),
-            axis_types=(jax.sharding.AxisType.Auto,) * 3,
-            devices=jax.devices()[:1],
-        )
-
-
 def partitioner_of(shape):
-    return OneDevice() if shape == (1, 1, 1) else PjitPartitioner(ici_mesh_shape=shape)
+    if shape == (1, 1, 1):
+        return PjitPartitioner().on_devices(jax.devices()[:1])
+    over_slices = (2, 1, 1) if shape == MESHES["slices"] else None
+    return PjitPartitioner(ici_mesh_shape=shape, dcn_mesh_shape=over_slices)
 
 
 def trainer_on(shape, num_microbatches=None, **config):
@@ -183,7 +174,7 @@ if __name__ == "__main__":
         print(json.dumps({"meshes": mesh_shapes(MESHES, 20)}))
     else:
         found = {
-            "meshes": mesh_shapes(("one", "fsdp", "all"), 3),
+            "meshes": mesh_shapes(("one", "fsdp", "all", "slices"), 3),
             "microbatches": microbatches(),
             "adapted": adapted(),
             "another_mesh": another_mesh(),

@@ -41,7 +41,7 @@ def test_texts_say_what_they_are(tmp_path):
     assert "stablehlo" in (tmp_path / BEFORE).read_text()
     assert (tmp_path / AFTER).read_text().startswith("HloModule jit_train_step")
     assignment = (tmp_path / ASSIGNMENT).read_text()
-    assert assignment.startswith("mesh: data 1, fsdp 1, tensor 1\n(0, 0, 0): ")
+    assert assignment.startswith("mesh: slice 1, data 1, fsdp 1, tensor 1\n(0, 0, 0, 0): ")
     assert "['decoder_input_tokens'] (8, 6) int32" in assignment
 
 
