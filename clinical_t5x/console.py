@@ -7,6 +7,7 @@ code that DESIGN's small agreements promise. Library code raises `UserError`; it
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -34,14 +35,47 @@ class Stopped(Exception):  # noqa: N818 - a request that was carried out, not an
     """The run was asked to stop (Ctrl-C, SIGTERM), saved what it had, and can be resumed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """This process among those of its run.
+
+    Attributes:
+      index: its number; number 0 speaks to the person at the terminal, the others only of errors.
+      count: how many there are.
+      machine: the name of its machine.
+    """
+
+    index: int = 0
+    count: int = 1
+    machine: str = ""
+
+
+_host = Host()
+
+
+def speak_as(host: Host) -> None:
+    """Say which process of a run this one is; it is on its own until then."""
+    global _host
+    _host = host
+    if host.index:
+        logging.getLogger("clinical_t5x").setLevel(logging.ERROR)
+
+
+def this_host() -> Host:
+    """Which process of a run this one is."""
+    return _host
+
+
 def say(text: str = "") -> None:
     """Print one line for the person at the terminal, at once."""
-    print(text, flush=True)
+    if _host.index == 0:
+        print(text, flush=True)
 
 
 def say_json(summary: dict[str, Any]) -> None:
     """Print a machine-readable summary as the last line of standard output."""
-    print(json.dumps(summary, sort_keys=True), flush=True)
+    if _host.index == 0:
+        print(json.dumps(summary, sort_keys=True), flush=True)
 
 
 def quiet_third_parties() -> None:
@@ -67,7 +101,12 @@ def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     argv = [argument for argument in argv if argument != "--debug"]
-    sys.exit(_guarded(main, argv, debug=debug))
+    code = _guarded(main, argv, debug=debug)
+    if code in (EXIT_FAILED, EXIT_USAGE) and _host.count > 1:
+        # An orderly end would wait for the other hosts, which may be waiting for this one.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
@@ -78,21 +117,23 @@ def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         code, message = _explanation(error)
-        print(message, file=sys.stderr, flush=True)
+        if code != EXIT_RESUMABLE or _host.index == 0:
+            print(message, file=sys.stderr, flush=True)
         return code
 
 
 def _explanation(error: BaseException) -> tuple[int, str]:
     """The exit code and the one line that a person sees for an error."""
+    where = f" on host {_host.index} of {_host.count} ({_host.machine})" if _host.count > 1 else ""
     if isinstance(error, UserError):
-        return EXIT_USAGE, f"error: {error}"
+        return EXIT_USAGE, f"error{where}: {error}"
     if isinstance(error, Stopped):
         return EXIT_RESUMABLE, f"stopped: {error}"
     if isinstance(error, KeyboardInterrupt):
         return EXIT_RESUMABLE, "stopped: run the same command again to go on from here"
     return (
         EXIT_FAILED,
-        f"failed: {type(error).__name__}: {_first_line(error)} (--debug shows where)",
+        f"failed{where}: {type(error).__name__}: {_first_line(error)} (--debug shows where)",
     )
 
 
@@ -118,6 +159,8 @@ def interrupt_on_sigterm() -> Iterator[None]:
 class Progress:
     """A bar with rate and time left on a terminal; a line every ten seconds elsewhere.
 
+    Hosts other than the first show none.
+
     Use as a context manager and call `advance(n)`; `note` puts a short text beside the bar. A bar
     inside the block of another shares its display and disappears when it is done.
     """
@@ -133,7 +176,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._start = self._last_report = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and _host.index == 0:
             self._outermost = Progress._display is None
             if self._outermost:
                 Progress._display = _terminal_display()
@@ -149,7 +192,7 @@ class Progress:
         now = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, advance=count, note=self._note, rate=self._rate(now))
-        elif now - self._last_report >= _PLAIN_REPORT_SECONDS:
+        elif now - self._last_report >= _PLAIN_REPORT_SECONDS and _host.index == 0:
             self._last_report = now
             print(self._plain_line(now), file=sys.stderr, flush=True)
 

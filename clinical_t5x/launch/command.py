@@ -48,6 +48,7 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
         "data_dir": flags.data_dir,
         "tfds_data_dir": flags.tfds_data_dir,
     }
+    group = environment.find_group(flags)
     configuration = check_program(verb, **asked)
     output = configuration.macro(program_named(verb).output)
     files = ", ".join(flags.gin_files)
@@ -56,7 +57,7 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
         console.say("the configuration is complete, and so is the data home; nothing was run")
         return console.EXIT_DONE
     environment.set_jax_options(flags.jax_options)
-    environment.join_processes(flags)
+    environment.join_processes(group, flags.initialization_timeout)
     started = time.monotonic()
     run_program(
         verb,

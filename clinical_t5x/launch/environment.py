@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from etils import epath
 
+from clinical_t5x import console
 from clinical_t5x.console import UserError
+from clinical_t5x.launch import processes
 from clinical_t5x.launch.flags import Flags
+from clinical_t5x.launch.processes import Group
+from clinical_t5x.launch.roll_call import Member, call_roll, split_address
 from clinical_t5x.storage import absolute
 
 _DATA_HOME = "CLINICAL_T5X_DATA"
+
+_GATHERING_SECONDS = 300.0
+_LEAST_STARTING_SECONDS = 60
+_FEW_MACHINES = 4
 
 
 @contextlib.contextmanager
@@ -72,20 +81,66 @@ def seqio_directories(tfds_data_dir: str | None, cache_dirs: Sequence[str]) -> I
         seqio.set_tfds_data_dir_override(None)
 
 
-def join_processes(flags: Flags) -> None:
-    """Join the group of processes that the flags name, before JAX looks for devices."""
-    if not flags.multiprocess_gpu and flags.coordinator_address is None:
+def find_group(flags: Flags) -> Group | None:
+    """The group of processes that this one belongs to, and from here on its place in the terminal.
+
+    None for a process on its own, which pays a few look-ups of environment variables.
+
+    Raises:
+      UserError: part of the flags is missing, or they do not fit together.
+    """
+    platforms = {"JAX_PLATFORMS": v for name, v in flags.jax_options if name == "jax_platforms"}
+    group = processes.find_group(flags, os.environ | platforms)
+    if group is not None:
+        console.speak_as(console.Host(group.index, group.count, platform.node()))
+    return group
+
+
+def join_processes(group: Group | None, timeout: float | None = None) -> None:
+    """Meet the other processes, and start JAX with them, before it looks for devices.
+
+    Args:
+      group: what `find_group` found; None joins nobody.
+      timeout: seconds to wait for the others; 300 by default.
+
+    Raises:
+      UserError: somebody is missing after that time; the message says who.
+    """
+    if group is None:
         return
+    timeout = _GATHERING_SECONDS if timeout is None else timeout
+    member = Member(group.index, group.count, platform.node())
+    machines = call_roll(member, group.coordinator, timeout=timeout, places=group.places)
+    _reach_directly(group.coordinator)
     import jax
 
-    options = {
-        "coordinator_address": flags.coordinator_address,
-        "num_processes": flags.process_count,
-        "process_id": flags.process_index,
-        "initialization_timeout": flags.initialization_timeout,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    jax.distributed.initialize(**given)
+    jax.distributed.initialize(
+        coordinator_address=group.coordinator,
+        num_processes=group.count,
+        process_id=group.index,
+        local_device_ids=group.local_device_ids,
+        cluster_detection_method="deactivate",  # whoever is to be detected has been
+        initialization_timeout=max(int(timeout), _LEAST_STARTING_SECONDS),
+    )
+    console.say(f"{group.count} processes ({group.found_by}) on {_named(machines)}")
+
+
+def _reach_directly(address: str) -> None:
+    """Keep the connection to the coordinator away from web proxies, which gRPC would take."""
+    if any(name.lower() in ("http_proxy", "https_proxy", "grpc_proxy") for name in os.environ):
+        host = split_address(address)[0]
+        for name in ("no_proxy", "no_grpc_proxy"):
+            known = os.environ.get(name)
+            if name == "no_proxy" or known is not None:
+                os.environ[name] = f"{known},{host}" if known else host
+
+
+def _named(machines: Sequence[str]) -> str:
+    """The machines, each once: all of a few, the ends of many."""
+    names = list(dict.fromkeys(machines))
+    if len(names) <= _FEW_MACHINES:
+        return ", ".join(names)
+    return f"{len(names)} machines, {names[0]} to {names[-1]}"
 
 
 def set_jax_options(options: Sequence[tuple[str, str]]) -> None:

@@ -216,9 +216,9 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         add("--seed", type=int, metavar="N", help="the same as --gin.RANDOM_SEED=N")
     if verb in ("infer", "main"):
         add("--shard_id", type=int, metavar="N", help="which shard of the inputs to run")
-    add("--multiprocess_gpu", action="store_true", help="join a group of GPU processes")
+    add("--multiprocess_gpu", action="store_true", help="insist on a group of processes")
     add("--coordinator_address", metavar="HOST:PORT", help="the group's first process")
-    add("--process_count", type=int, metavar="N", help="processes in the group")
+    add("--process_count", type=int, metavar="N", help="processes in the group; 1 runs alone")
     add("--process_index", type=int, metavar="I", help="this process's number")
     add("--initialization_timeout", type=int, metavar="S", help="seconds to wait for the group")
     # absl's logging flags are accepted, because T5X's users type them; logs go to stderr anyway.
