@@ -136,7 +136,11 @@ def _restore(
     runtime.keep_compiled_programs()
     (path,) = checkpoints.paths_to_restore(config)[-1:]
     return checkpoints.restore_params_and_path(
-        path, model, partitioner or PjitPartitioner(num_partitions=1), dtype=config.dtype
+        path,
+        model,
+        partitioner or PjitPartitioner(num_partitions=1),
+        mode=config.mode,
+        dtype=config.dtype,
     )
 
 

@@ -49,13 +49,14 @@ def _refuse(reason: str, *same: Any) -> Accepted:
 _BY_CONTENT = "vocabularies are compared by content"
 _STATES = "states are born on the devices that will hold them"
 _ONE_CACHE = "the token store, written once and mapped into memory, is the cache"
-_LATEST = "Orbax writes all checkpoints and the latest are kept"
+_ORBAX = "Orbax writes all checkpoints"
 _ANY_LAYOUT = "the layout of a checkpoint is recognised"
 _OWN_POSITION = "the position in the data is part of every checkpoint"
 _CONVERT = "convert the checkpoint first: python -m clinical_t5x.convert"
 _MISSING_IS_ERROR = "a missing checkpoint is an error, never random parameters"
 _OWN_STATE = "decoding here has its own state and starts at the first token"
 _GIVEN = "the run gives it"
+_CONFIGURED = "SaveCheckpointConfig and RestoreCheckpointConfig say it"
 _NO_SAVED_MODEL = (
     "an export is StableHLO over token ids with a loader in Python, not a TensorFlow SavedModel"
 )
@@ -76,10 +77,6 @@ WITHOUT_EFFECT: dict[str, str] = {
             "write_warmup_examples",
         )
     },
-    **{
-        f"{_T5X_NAMES}:{name}": _LATEST
-        for name in ("Checkpointer", "OrbaxCheckpointManagerInterface", "SaveBestCheckpointer")
-    },
 }
 
 # Whole configurables that cannot be built.
@@ -93,12 +90,32 @@ REFUSED: dict[str, str] = {
     ),
 }
 
+# Of T5X's writers of checkpoints, what says which checkpoints stay has its effect.
+_WRITER = {
+    "train_state": Accepted(_GIVEN, ()),
+    "partitioner": Accepted(_GIVEN, ()),
+    "dataset_iterator": Accepted(_GIVEN),
+    "save_dtype": Accepted(_CONFIGURED, ()),
+    "restore_dtype": Accepted(_CONFIGURED),
+    "keep_dataset_checkpoints": Accepted(_OWN_POSITION),
+}
+_WRITERS = {
+    f"{_T5X_NAMES}:Checkpointer": {**_WRITER, "checkpoints_dir": Accepted(_GIVEN, ())},
+    f"{_T5X_NAMES}:SaveBestCheckpointer": {**_WRITER, "checkpoints_dir": Accepted(_GIVEN, ())},
+    f"{_T5X_NAMES}:OrbaxCheckpointManagerInterface": {
+        **_WRITER,
+        "directory": Accepted(_GIVEN, ()),
+        "period": Accepted(_CONFIGURED, ()),
+        "checkpoint_steps": Accepted(_CONFIGURED),
+    },
+}
+
 PARAMETERS: dict[str, dict[str, Accepted]] = {
     _TRAIN: {
         "concurrent_metrics": Accepted("metrics are computed while the device works", (True,)),
         "train_eval_get_dataset_fn": Accepted("held-out batches come from the token store"),
         "train_state_initializer_cls": Accepted(_STATES, (None, "@TrainStateInitializer")),
-        "use_orbax": Accepted(_LATEST, (True,)),
+        "use_orbax": Accepted(_ORBAX, (True,)),
         "verify_matching_vocabs_fn": Accepted(_BY_CONTENT, ("@verify_matching_vocabs",)),
         "gc_period": Accepted("Python's collector does not stall a step here", (0,)),
     },
@@ -160,10 +177,9 @@ PARAMETERS: dict[str, dict[str, Accepted]] = {
     f"{_CONFIG}:SaveCheckpointConfig": {
         "keep_dataset_checkpoints": Accepted(_OWN_POSITION),
         "save_dataset": Accepted(_OWN_POSITION, (False, True)),
-        "checkpointer_cls": Accepted(_LATEST, _CHECKPOINTERS),
         "state_transformation_fns": _refuse(_CONVERT, None, (), []),
-        "checkpoint_manager_cls": Accepted(_LATEST, _CHECKPOINTERS),
     },
+    **_WRITERS,
     f"{_CONFIG}:RestoreCheckpointConfig": {
         "assignment_map": _refuse(_CONVERT),
         "strict": Accepted("names and shapes must always match", (True,)),

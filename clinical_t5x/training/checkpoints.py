@@ -142,6 +142,11 @@ class CheckpointStore:
         )
         self._saving = step
 
+    def tidy(self) -> None:
+        """Remove what need not stay any more, if the last save is done; never waits."""
+        if self._saving is not None and not self._manager.is_saving_in_progress():
+            self.wait()
+
     def note_metrics(self, step: int, by_split: Mapping[str, Mapping[str, float]]) -> None:
         """Take in metrics of a step, by which the best checkpoints are told.
 
@@ -154,7 +159,8 @@ class CheckpointStore:
 
     def _rank(self) -> None:
         if self.keeping.metric is not None and hosts.is_first():
-            self._ranking.write({*self.steps(), *filter(None, [self._saving])})
+            being_saved = set() if self._saving is None else {self._saving}
+            self._ranking.write({*self.steps()} | being_saved)
 
     def _remove_others(self) -> None:
         """Remove the finished checkpoints that need not stay."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.retention import Keeping, checked_keeping, default_mode
 
 
 @dataclasses.dataclass
@@ -72,9 +73,15 @@ class SaveCheckpointConfig:
       keep: How many of the latest stay; None keeps all.
       keep_dataset_checkpoints: Ignored: the position in the data is part of every checkpoint.
       save_dataset: Ignored, as `keep_dataset_checkpoints`.
-      checkpointer_cls: Ignored: Orbax writes all checkpoints.
+      checkpointer_cls: `checkpoints.SaveBestCheckpointer` keeps `keep` best instead of latest.
       state_transformation_fns: Not supported; must be empty.
-      checkpoint_manager_cls: Ignored, as `checkpointer_cls`.
+      checkpoint_manager_cls: `checkpoints.OrbaxCheckpointManagerInterface` with a
+        `metric_name_to_monitor`, as `checkpointer_cls`.
+      best_metric: The best by it stay beside the latest: 'eval/TASK/loss',
+        'inference_eval/TASK/METRIC' or 'train/METRIC'. Not T5X's, as the following.
+      best_mode: 'min' or 'max': which is better; None: 'min' for losses, else 'max'.
+      keep_best: How many of the best.
+      keep_period: Checkpoints at multiples of it stay for good.
     """
 
     dtype: str = "float32"
@@ -86,12 +93,39 @@ class SaveCheckpointConfig:
     checkpointer_cls: Any = None
     state_transformation_fns: Sequence[Callable] = ()
     checkpoint_manager_cls: Any = None
+    best_metric: str | None = None
+    best_mode: str | None = None
+    keep_best: int = 1
+    keep_period: int | None = None
 
     def __post_init__(self):
         _check_dtype("SaveCheckpointConfig", self.dtype)
         _refuse_transformations("SaveCheckpointConfig", self.state_transformation_fns)
-        if self.keep is not None and self.keep < 1:
-            raise UserError(f"SaveCheckpointConfig.keep = {self.keep}: at least 1, or None for all")
+        for name in ("keep", "keep_best", "keep_period"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                instead = ", or None for all" if name == "keep" else ""
+                raise UserError(f"SaveCheckpointConfig.{name} = {value}: at least 1{instead}")
+
+    def keeping(self) -> Keeping:
+        """Which checkpoints stay, as this configuration or the T5X class that it names says.
+
+        Raises:
+          UserError: when what is said makes no sense.
+        """
+        for given in (self.checkpoint_manager_cls, self.checkpointer_cls):
+            found = _keeping_of(given, self.keep)
+            if found is not None and self.best_metric is None:
+                return checked_keeping(found)
+        return checked_keeping(
+            Keeping(
+                latest=self.keep,
+                best=self.keep_best if self.best_metric else 0,
+                metric=self.best_metric,
+                mode=self.best_mode or default_mode(self.best_metric or ""),
+                period=self.keep_period,
+            )
+        )
 
 
 @dataclasses.dataclass
@@ -99,9 +133,10 @@ class RestoreCheckpointConfig:
     """Which checkpoint a run begins from.
 
     Attributes:
-      path: A checkpoint directory, or a MODEL_DIR with `mode` 'latest'; a list tries each in turn;
-        empty means none.
-      mode: 'specific' (path is a checkpoint), 'latest' (the newest in path), 'all' (eval: each).
+      path: A checkpoint directory, or a MODEL_DIR with `mode` 'latest' or 'best'; a list tries each
+        in turn; empty means none.
+      mode: 'specific' (path is a checkpoint), 'latest' (the newest in path), 'best' (the best by
+        the metric that the run in path watched; not T5X's), 'all' (eval: each).
       assignment_map: Not supported; must be None.
       strict: Ignored: names and shapes must always match.
       fallback_to_scratch: Begin from random parameters where there is no checkpoint.
@@ -124,9 +159,10 @@ class RestoreCheckpointConfig:
     checkpoint_manager_cls: Any = None
 
     def __post_init__(self):
-        if self.mode not in ("specific", "latest", "all"):
+        if self.mode not in ("specific", "latest", "best", "all"):
             raise UserError(
-                f"RestoreCheckpointConfig.mode = {self.mode!r}: choose specific, latest or all"
+                f"RestoreCheckpointConfig.mode = {self.mode!r}: choose specific, latest, best or "
+                "all"
             )
         if self.dtype is not None:
             _check_dtype("RestoreCheckpointConfig", self.dtype)
@@ -153,6 +189,23 @@ class CheckpointConfig:
 
     save: SaveCheckpointConfig | None = None
     restore: RestoreCheckpointConfig | None = None
+
+
+def _keeping_of(checkpointer_cls: Any, keep: int | None) -> Keeping | None:
+    """What one of T5X's classes, with what gin binds to it, says about keeping checkpoints.
+
+    Raises:
+      UserError: when the class is someone's own.
+    """
+    if checkpointer_cls is None:
+        return None
+    made = checkpointer_cls(None, None, None)
+    if not hasattr(made, "keeping"):
+        raise UserError(
+            f"{type(made).__name__} cannot write checkpoints here: Orbax does; bind "
+            "checkpoints.SaveBestCheckpointer or nothing"
+        )
+    return made.keeping(keep)
 
 
 def _check_dtype(where: str, dtype: Any) -> None:

@@ -40,7 +40,8 @@ def evaluate(
     finished one is only read. The parameters are T5X's, and:
 
     Args:
-      restore_checkpoint_cfg: 'specific' (a checkpoint), 'latest' (of a MODEL_DIR), 'all' (each).
+      restore_checkpoint_cfg: 'specific' (a checkpoint), 'latest' or 'best' (of a MODEL_DIR), 'all'
+        (each).
       output_dir: Gets config.gin, results/, predictions/ and inference_eval/.
       training_evaluator_cls: Ignored, as are the state initializer, get_dataset and use_orbax.
       fallback_init_rng: Ignored: a missing checkpoint is an error, never random parameters.
@@ -69,7 +70,11 @@ def evaluate(
         found: list[Evaluation] = []
         for given in checkpoints.paths_to_restore(restore_checkpoint_cfg):
             params, step, path = checkpoints.restore_params_and_path(
-                given, model, partitioner, dtype=restore_checkpoint_cfg.dtype
+                given,
+                model,
+                partitioner,
+                mode=restore_checkpoint_cfg.mode,
+                dtype=restore_checkpoint_cfg.dtype,
             )
             if summarize_config_fn is not None:
                 epath.Path(output_dir).mkdir(parents=True, exist_ok=True)

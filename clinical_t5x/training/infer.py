@@ -95,7 +95,11 @@ def infer(
         runtime.keep_compiled_programs()
         (path,) = checkpoints.paths_to_restore(restore_checkpoint_cfg)[-1:]
         params, step, path = checkpoints.restore_params_and_path(
-            path, model, partitioner, dtype=restore_checkpoint_cfg.dtype
+            path,
+            model,
+            partitioner,
+            mode=restore_checkpoint_cfg.mode,
+            dtype=restore_checkpoint_cfg.dtype,
         )
         identity = {"checkpoint": str(path), **job.identity()}
         if output.is_complete(identity):

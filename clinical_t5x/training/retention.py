@@ -147,3 +147,25 @@ def best_steps(directory: Any) -> list[int]:
 def default_mode(metric: str) -> str:
     """'min' for losses, 'max' for everything else."""
     return "min" if metric.endswith(("loss", "perplexity")) else "max"
+
+
+def checked_keeping(keeping: Keeping) -> Keeping:
+    """The same, if it makes sense.
+
+    Raises:
+      UserError: naming what does not.
+    """
+    if keeping.mode not in ("min", "max"):
+        raise UserError(
+            f"{keeping.mode!r} does not say which metric is better: choose 'min' or 'max' "
+            "(SaveCheckpointConfig.best_mode, T5X's metric_mode)"
+        )
+    kinds = ("train", "eval", "inference_eval")
+    if keeping.metric is not None:
+        kind, _, task = keeping.split.partition("/")
+        if kind not in kinds or bool(task) == (kind == "train"):
+            raise UserError(
+                f"{keeping.metric} is not the name of a metric: checkpoints can be kept by "
+                "'eval/TASK/loss', 'inference_eval/TASK/METRIC' or 'train/METRIC'"
+            )
+    return keeping

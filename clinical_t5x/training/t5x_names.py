@@ -1,7 +1,7 @@
 """T5X's names for what is done in another way here, so that its gin files may refer to them.
 
-A gin file that says `checkpointer_cls = @checkpoints.Checkpointer` says nothing that this project
-would do differently; one that makes such an object itself is refused with the reason.
+Writers of checkpoints only say here which checkpoints stay. Optimizers that a gin file makes itself
+are refused with the reason.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.retention import Keeping
 
 
 def _refuse(name: str, reason: str) -> NoReturn:
     raise UserError(f"{name} makes nothing here: {reason}")
 
 
-CHECKPOINTS_REASON = "Orbax writes all checkpoints, and every layout is recognised when read"
-
-
 class Checkpointer:
-    """T5X's older way to write checkpoints."""
+    """T5X's older way to write checkpoints: the latest are kept."""
 
     def __init__(
         self,
@@ -33,11 +31,15 @@ class Checkpointer:
         restore_dtype: Any = None,
         keep_dataset_checkpoints: int | None = None,
     ):
-        _refuse("checkpoints.Checkpointer", CHECKPOINTS_REASON)
+        self._keep = keep
+
+    def keeping(self, keep: int | None) -> Keeping | None:
+        """What it says beyond `SaveCheckpointConfig.keep`: nothing unless that is not set."""
+        return None if self._keep is None or keep is not None else Keeping(latest=self._keep)
 
 
 class OrbaxCheckpointManagerInterface:
-    """T5X's way to Orbax."""
+    """T5X's way to Orbax: the latest are kept, or the best by a metric."""
 
     def __init__(
         self,
@@ -56,7 +58,17 @@ class OrbaxCheckpointManagerInterface:
         metric_mode: str = "max",
         keep_checkpoints_without_metrics: bool = True,
     ):
-        _refuse("checkpoints.OrbaxCheckpointManagerInterface", CHECKPOINTS_REASON)
+        self._keep, self._period = keep, force_keep_period
+        self._metric, self._mode = metric_name_to_monitor, metric_mode
+        self._without_metric = keep_checkpoints_without_metrics
+
+    def keeping(self, keep: int | None) -> Keeping | None:
+        """What it says beyond `SaveCheckpointConfig.keep`, None for nothing."""
+        keep = self._keep if keep is None else keep
+        if self._metric is None:
+            said = self._period is not None or self._keep is not None
+            return Keeping(latest=keep, period=self._period) if said else None
+        return _keeping_best(keep, self._metric, self._mode, self._period, self._without_metric)
 
 
 class SaveBestCheckpointer:
@@ -78,7 +90,21 @@ class SaveBestCheckpointer:
         force_keep_period: int | None = None,
         keep_dataset_checkpoints: int | None = None,
     ):
-        _refuse("checkpoints.SaveBestCheckpointer", "the latest checkpoints are kept, not the best")
+        self._keep, self._period = keep, force_keep_period
+        self._metric, self._mode = metric_name_to_monitor, metric_mode
+        self._without_metric = keep_checkpoints_without_metrics
+
+    def keeping(self, keep: int | None) -> Keeping:
+        """The `keep` best by the metric, and the newest, from which a run goes on."""
+        keep = self._keep if keep is None else keep
+        return _keeping_best(keep, self._metric, self._mode, self._period, self._without_metric)
+
+
+def _keeping_best(
+    keep: int | None, metric: str, mode: str, period: int | None, without_metric: bool
+) -> Keeping:
+    latest = None if keep is None else 1
+    return Keeping(latest, keep or 1, metric, mode, period, without_metric)
 
 
 OPTIMIZERS_REASON = (

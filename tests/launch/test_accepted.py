@@ -129,13 +129,15 @@ def test_macro_is_followed_to_its_value(check):
     assert "num_workers" in notice
 
 
-def test_other_checkpointer_is_told(check):
+def test_of_a_checkpointer_what_says_which_stay_has_its_effect(check):
     text = (
         "from t5x import checkpoints\n"
-        "utils.SaveCheckpointConfig.checkpointer_cls = @checkpoints.SaveBestCheckpointer"
+        "utils.SaveCheckpointConfig.checkpointer_cls = @checkpoints.SaveBestCheckpointer\n"
+        "checkpoints.SaveBestCheckpointer.metric_name_to_monitor = 'train/loss'\n"
+        "checkpoints.SaveBestCheckpointer.save_dtype = 'bfloat16'"
     )
     (notice,) = check(text).notices
-    assert "the latest are kept" in notice
+    assert notice.startswith("checkpoints.SaveBestCheckpointer.save_dtype has no effect")
 
 
 def test_what_the_program_does_not_reach_needs_no_word(check):
