@@ -146,6 +146,17 @@ def _check_vocabulary(configuration: Configuration) -> None:
         raise UserError(f"no vocabulary {name} in {home / 'vocabularies' / name}. {advice}{option}")
 
 
+def missing_vocabularies(configuration: Configuration) -> list[str]:
+    """Names of the data home's vocabularies that a program uses and that are not there."""
+    if _VOCABULARY not in configuration.reached:
+        return []
+    if _bound_value(configuration, _VOCABULARY, "sentencepiece_model_file") is not None:
+        return []
+    named = [configuration.value(b.value) for b in configuration.bound(_VOCABULARY, "name")]
+    wanted = dict.fromkeys(name for name in named or [_DEFAULT_NAME] if isinstance(name, str))
+    return [name for name in wanted if not is_complete(data_home() / "vocabularies" / name)]
+
+
 def _check_checkpoint(configuration: Configuration) -> None:
     """Look whether a named checkpoint is there at all; buckets are left to the run."""
     named = _bound_value(configuration, _RESTORE_CONFIG, "path")

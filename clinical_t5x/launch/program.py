@@ -94,11 +94,16 @@ def built_arguments(
     search_paths: Sequence[str] = (),
     data_dir: str | os.PathLike | None = None,
     announce: Callable[[str], None] | None = None,
+    platform: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The arguments that `run_program` would call the program's function with, built by gin.
 
     Models, optimizers, schedules and configurations are real; no data is opened and no checkpoint
-    looked for. gin stays configured inside the block.
+    looked for. gin stays configured inside the block. The parameters are those of `run_program`,
+    and:
+
+    Args:
+      platform: "cpu", "gpu" or "tpu" where the program is not for this machine.
 
     Raises:
       UserError: a mistake in the configuration.
@@ -106,7 +111,7 @@ def built_arguments(
     asked = _Asked(
         verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths), False
     )
-    with _configured(asked, data_dir, None, (), announce) as (program, _):
+    with _configured(asked, data_dir, None, (), announce, platform) as (program, _):
         import gin
 
         with _plain_errors(entry_function(program)):
@@ -136,6 +141,7 @@ def _configured(
     tfds_data_dir: str | os.PathLike | None,
     seqio_cache_dirs: Sequence[str],
     announce: Callable[[str], None] | None,
+    platform: str | None = None,
 ) -> Iterator[tuple[Program, Configuration]]:
     """A checked configuration in force inside the block."""
     announce = announce or (lambda line: None)
@@ -145,7 +151,7 @@ def _configured(
             announce(f"note: {notice}")
         if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
             import_tensorflow()
-        statements = [*asked.statements, *_float32_on_cpu(configuration, announce)]
+        statements = [*asked.statements, *_float32_on_cpu(configuration, announce, platform)]
         with (
             environment.seqio_directories(tfds_apart, seqio_cache_dirs),
             names_on_main(),
@@ -163,15 +169,20 @@ def check_program(
     search_paths: Sequence[str] = (),
     data_dir: str | os.PathLike | None = None,
     tfds_data_dir: str | os.PathLike | None = None,
+    needs_inputs: bool = True,
 ) -> Configuration:
     """Check what `run_program` would check first, in a fraction of a second; run nothing.
+
+    The parameters are those of `run_program`, and:
+
+    Args:
+      needs_inputs: whether data, vocabularies and checkpoints must be there too.
 
     Raises:
       UserError: a mistake in the configuration, or missing data.
     """
-    asked = _Asked(
-        verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths)
-    )
+    statements = tuple(map(binding_from_text, bindings))
+    asked = _Asked(verb, tuple(gin_files), statements, tuple(search_paths), needs_inputs)
     with environment.data_home_of(data_dir, tfds_data_dir) as apart:
         return _check(asked, apart)[1]
 
@@ -190,7 +201,9 @@ def _check(asked: _Asked, tfds_data_dir: str | None) -> tuple[Program, Configura
     return program, configuration
 
 
-def _float32_on_cpu(configuration: Configuration, announce: Callable[[str], None]) -> list[str]:
+def _float32_on_cpu(
+    configuration: Configuration, announce: Callable[[str], None], platform: str | None
+) -> list[str]:
     """Bindings that turn the gin files' bfloat16 into float32 on a CPU, where it only costs.
 
     A dtype on the command line is a wish and stays.
@@ -204,9 +217,11 @@ def _float32_on_cpu(configuration: Configuration, announce: Callable[[str], None
     ]
     if not wanted:
         return []
-    import jax
+    if platform is None:
+        import jax
 
-    if jax.default_backend() != "cpu":
+        platform = jax.default_backend()
+    if platform != "cpu":
         return []
     names = [_full_name(binding) for binding in wanted]
     announce(

@@ -16,6 +16,7 @@ from etils import epath
 
 from clinical_t5x import console
 from clinical_t5x.storage import write_text_atomically
+from clinical_t5x.training import runtime
 from clinical_t5x.training.config import DatasetConfig
 from clinical_t5x.training.sources import check_vocabularies, open_batches, open_configured
 
@@ -64,7 +65,9 @@ def precompile(
             "own gin files to compile the very program that it runs"
         )
     data = open_configured(get_dataset_fn or open_batches, train_dataset_cfg, random_seed or 0)
-    trainer = _trainer(model, partitioner, trainer_cls, model_dir, random_seed or 0, hardware=False)
+    runtime.keep_compiled_programs()
+    rng = runtime.random_key(random_seed or 0, runtime.DROPOUT_STREAM)
+    trainer = trainer_to_compile(model, partitioner, trainer_cls, rng, model_dir)
     return _compile(trainer, data, train_dataset_cfg, epath.Path(model_dir).expanduser())
 
 
@@ -77,13 +80,10 @@ def precompile_run(request: TrainRequest) -> epath.Path:
       MODEL_DIR.
     """
     data = open_configured(request.open_batches, request.train_data, request.seed)
-    trainer = _trainer(
-        request.model,
-        request.partitioner,
-        request.trainer_cls,
-        str(request.model_dir),
-        request.seed,
-        hardware=request.hardware_rng,
+    runtime.keep_compiled_programs()
+    rng = runtime.random_key(request.seed, runtime.DROPOUT_STREAM, hardware=request.hardware_rng)
+    trainer = trainer_to_compile(
+        request.model, request.partitioner, request.trainer_cls, rng, str(request.model_dir)
     )
     return _compile(trainer, data, request.train_data, request.model_dir)
 
@@ -97,26 +97,30 @@ def _trainer_with_default_schedule() -> Callable[..., Trainer]:
     )
 
 
-def _trainer(
+def trainer_to_compile(
     model: Any,
     partitioner: PjitPartitioner,
     trainer_cls: Callable[..., Trainer],
-    model_dir: str,
-    seed: int,
-    *,
-    hardware: bool,
+    rng: Any,
+    summary_dir: str | None = None,
 ) -> Trainer:
-    from clinical_t5x.training import runtime
+    """The trainer of a run, without a state: it can be lowered and compiled.
 
-    runtime.keep_compiled_programs()
+    Args:
+      model: As the run's.
+      partitioner: The run's, or the same on devices that are only compiled for.
+      trainer_cls: As gin configures it.
+      rng: The run's dropout key; its shape is enough.
+      summary_dir: MODEL_DIR, where there is one.
+    """
     return trainer_cls(
         model=model,
         train_state=None,
         partitioner=partitioner,
         eval_names=(),
-        summary_dir=model_dir,
+        summary_dir=summary_dir,
         train_state_axes=None,
-        rng=runtime.random_key(seed, runtime.DROPOUT_STREAM, hardware=hardware),
+        rng=rng,
     )
 
 
