@@ -15,6 +15,7 @@ from clinical_t5x.models import lora
 from clinical_t5x.training import adapters, checkpoints, model_info, runtime
 from clinical_t5x.training import state as states
 from clinical_t5x.training.loop import Evaluation, Loop, Schedule
+from clinical_t5x.training.measuring import TimeAccount
 from clinical_t5x.training.metric_log import MetricLog
 from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.trainer import Trainer
@@ -38,6 +39,7 @@ class ReadyRun:
     make_batch: Callable[[int], Mapping[str, jax.Array]]
     evaluations: list[Evaluation]
     origin: str
+    account: TimeAccount
 
     def write_model_info(self, directory: Any) -> None:
         """Write model-info.txt."""
@@ -64,10 +66,7 @@ class ReadyRun:
 
     def run(self) -> str | None:
         """Compile and loop to the end; returns why an action ended it early, or None."""
-        if self.schedule.first < self.schedule.last:
-            # before the loop, so that Ctrl-C still ends the run at once
-            self.trainer.compile(self.make_batch(self.schedule.first))
-            console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
+        self.account.spend_rest("start")
         log = MetricLog(
             self.request.model_dir, self.schedule.first, writes=jax.process_index() == 0
         )
@@ -80,20 +79,29 @@ class ReadyRun:
             self.position,
             self.evaluations,
             self.request.actions,
+            self.account,
         )
         try:
+            if self.schedule.first < self.schedule.last:
+                # before the loop, so that Ctrl-C still ends the run at once
+                with self.account.spending("compile"):
+                    self.trainer.compile(self.make_batch(self.schedule.first))
+                console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
             return loop.run()
         finally:  # whatever ended the run, a checkpoint that was begun is finished
             if self.store is not None:
                 self.store.close()
 
 
-def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
+def begin_run(
+    request: TrainRequest, batches: Mapping[str, Any], account: TimeAccount | None = None
+) -> ReadyRun:
     """Make or restore the state, and place the data.
 
     Args:
       request: What `train` was asked for.
       batches: Opened data: 'train', and 'eval' and 'infer' where such evaluations are wanted.
+      account: The process's time; default from now on.
     """
     runtime.keep_compiled_programs()
     data = batches["train"]
@@ -125,7 +133,17 @@ def begin_run(request: TrainRequest, batches: Mapping[str, Any]) -> ReadyRun:
 
     position |= lineage
     evaluations = _evaluations(request, batches, lineage)
-    return ReadyRun(request, trainer, schedule, store, position, make_batch, evaluations, origin)
+    return ReadyRun(
+        request,
+        trainer,
+        schedule,
+        store,
+        position,
+        make_batch,
+        evaluations,
+        origin,
+        account or TimeAccount(),
+    )
 
 
 def _evaluations(

@@ -8,7 +8,7 @@ for when the run is resumed, so that every due evaluation is in the log once.
 from __future__ import annotations
 
 import dataclasses
-import time
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +16,8 @@ import jax
 
 from clinical_t5x import console
 from clinical_t5x.training.checkpoints import CheckpointStore
-from clinical_t5x.training.measuring import Window, train_line
+from clinical_t5x.training.goodput import Goodput
+from clinical_t5x.training.measuring import TimeAccount, Window, train_line
 from clinical_t5x.training.metric_log import MetricLog, merge_by_task
 from clinical_t5x.training.prefetch import Prefetcher
 from clinical_t5x.training.runtime import StopRequest
@@ -80,6 +81,7 @@ class Loop:
       position: What is saved with each checkpoint, see `CheckpointStore.save`.
       evaluations: Done at every evaluation, in this order.
       actions: Consulted after evaluation with metrics by task; a reason returned ends training.
+      account: The process's time.
     """
 
     def __init__(
@@ -92,11 +94,14 @@ class Loop:
         position: Mapping[str, Any],
         evaluations: Iterable[Evaluation] = (),
         actions: Iterable[Any] = (),
+        account: TimeAccount | None = None,
     ):
         self._trainer, self._make_batch, self._schedule = trainer, make_batch, schedule
         self._log, self._store, self._position = log, store, position
         self._evaluations, self._actions = tuple(evaluations), tuple(actions)
-        self._window = Window()
+        self._account = account or TimeAccount()
+        self._goodput = Goodput(log, self._account, schedule.first)
+        self._window = Window(trainer.model, trainer.partitioner.mesh.devices, self._account)
         self._saved_at: int | None = None
 
     def run(self) -> str | None:
@@ -113,11 +118,17 @@ class Loop:
         reason = self._catch_up()
         if reason:
             return reason
-        batches = Prefetcher(self._make_batch, schedule.first, schedule.last)
+        batches = Prefetcher(
+            self._make_batch,
+            schedule.first,
+            schedule.last,
+            is_busy=self._window.device_is_busy,
+            starved=functools.partial(self._account.spend, "input"),
+        )
         steps = schedule.last - schedule.first
         with batches, StopRequest() as stop, console.Progress("train", steps, unit="step") as bar:
             for step, batch in batches:
-                self._window.add(step, self._trainer.train_step(batch))
+                self._window.add(step, batch, self._trainer.train_step(batch))
                 bar.advance(1, note=self._window.note)
                 reason = self._after(step + 1)
                 if reason or stop.reason:
@@ -156,21 +167,21 @@ class Loop:
     def _report(self, step: int) -> None:
         metrics = self._window.close()
         metrics["learning_rate"] = self._trainer.learning_rate(step - 1)
+        metrics["goodput"] = self._goodput.share()
         self._log.write(step, "train", metrics)
         console.say(train_line(step, metrics))
 
     def _evaluate(self, step: int) -> str | None:
         self._window.settle()
-        begun = time.monotonic()
-        by_split: dict[str, Mapping[str, float]] = {}
-        for evaluation in self._evaluations:
-            by_split.update(evaluation(self._trainer, step))
-        # written together: a run killed in between evaluates again
-        for split, metrics in by_split.items():
-            self._log.write(step, split, metrics)
-            console.say(_evaluation_line(step, split, metrics))
-        self._window.leave_out(time.monotonic() - begun)
-        return self._consult(step, merge_by_task(by_split))
+        with self._account.spending("evaluate"):
+            by_split: dict[str, Mapping[str, float]] = {}
+            for evaluation in self._evaluations:
+                by_split.update(evaluation(self._trainer, step))
+            # written together: a run killed in between evaluates again
+            for split, metrics in by_split.items():
+                self._log.write(step, split, metrics)
+                console.say(_evaluation_line(step, split, metrics))
+            return self._consult(step, merge_by_task(by_split))
 
     def _consult(self, step: int, by_task: Mapping[str, Mapping[str, float]]) -> str | None:
         """Why one of the actions wants training to end, or None."""
@@ -181,14 +192,15 @@ class Loop:
         if self._store is None or self._saved_at == step:
             return
         self._window.settle()  # raises before a state that went bad is saved
-        begun = time.monotonic()
-        self._store.save(self._trainer.train_state, self._position)
-        self._window.leave_out(time.monotonic() - begun)
+        self._goodput.saved(step)
+        with self._account.spending("save"):
+            self._store.save(self._trainer.train_state, self._position)
         self._saved_at = step
 
     def _wait(self) -> None:
         if self._store is not None:
-            self._store.wait()
+            with self._account.spending("save"):
+                self._store.wait()
 
 
 def _evaluation_line(step: int, split: str, metrics: Mapping[str, float]) -> str:

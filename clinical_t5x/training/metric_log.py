@@ -19,6 +19,9 @@ from clinical_t5x.storage import write_text_atomically
 
 METRICS_FILE = "metrics.jsonl"
 
+# The split of lines in metrics.jsonl that hold no metrics but say what happened to the run.
+_RUN = "run"
+
 
 def per_token(sums: Mapping[str, float]) -> dict[str, float]:
     """From sums over a stretch of training to what is reported.
@@ -70,10 +73,21 @@ class MetricLog:
         """
         if not self._writes:
             return
-        line = {"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}}
+        self._append({"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}})
+        self._event_file(split).write(step, metrics)
+
+    def write_run_line(self, step: int, **facts: Any) -> None:
+        """Note in metrics.jsonl alone what happened to the run at a step."""
+        if self._writes:
+            self._append({"step": step, "split": _RUN, **facts})
+
+    def run_lines(self) -> list[dict[str, Any]]:
+        """What `write_run_line` noted, oldest first."""
+        return [line for line in _read_lines(self._path) if line["split"] == _RUN]
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        self._event_file(split).write(step, metrics)
 
     def evaluations(self) -> list[tuple[int, dict[str, dict[str, float]]]]:
         """What was evaluated so far: (step, metrics by task), oldest first."""
@@ -129,11 +143,18 @@ class EventFile:
 
 
 def read_metrics(model_dir: Any) -> list[dict[str, Any]]:
-    """All points of a run's metrics.jsonl; a half-written last line is left out."""
-    path = epath.Path(model_dir) / METRICS_FILE
+    """All points of a run's metrics.jsonl; lines of split 'run' hold no metrics and are left out.
+
+    A half-written last line is left out too.
+    """
+    lines = _read_lines(epath.Path(model_dir) / METRICS_FILE)
+    return [line for line in lines if line["split"] != _RUN]
+
+
+def _read_lines(path: epath.Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    return [point for line in path.read_text().splitlines() if (point := _parsed(line))]
+    return [parsed for line in path.read_text().splitlines() if (parsed := _parsed(line))]
 
 
 def _drop_lines_after(path: epath.Path, step: int) -> None:

@@ -133,9 +133,11 @@ def _run(
     begun = time.monotonic()
     batches = _open_all(request)
 
-    from clinical_t5x.training.begin import begin_run  # JAX's seconds come after the data's checks
+    # JAX's seconds come after the data's checks
+    from clinical_t5x.training.begin import begin_run
+    from clinical_t5x.training.measuring import TimeAccount
 
-    ready = begin_run(request, batches)
+    ready = begin_run(request, batches, TimeAccount(begun))
     request.model_dir.mkdir(parents=True, exist_ok=True)
     (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)
     ready.write_model_info(request.model_dir)

@@ -1,6 +1,5 @@
 """`run_program` in one process: real training of a tiny model, repeatedly, without leftovers."""
 
-import json
 import os
 import sys
 
@@ -9,6 +8,7 @@ import pytest
 import gin
 from clinical_t5x.console import UserError
 from clinical_t5x.launch.program import run_program
+from clinical_t5x.training.metric_log import read_metrics
 
 # A data source of the test's own, under the names that a user's module would have.
 DATA_MODULE = """
@@ -78,8 +78,7 @@ def train(recipe, model_dir, *bindings, **options):
 
 
 def losses(model_dir):
-    lines = (model_dir / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+    return [point["loss"] for point in read_metrics(model_dir)]
 
 
 @pytest.fixture(scope="module")
