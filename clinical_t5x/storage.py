@@ -11,7 +11,10 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from typing import Any
 from etils import epath
 
 COMPLETE_MARK = "_COMPLETE.json"
+
+# What another machine left in a shared directory is taken for abandoned after this long.
+_ABANDONED_SECONDS = 24 * 3600.0
 
 
 def data_home(override: str | os.PathLike | None = None) -> epath.Path:
@@ -52,7 +58,7 @@ def write_text_atomically(path: str | os.PathLike, text: str) -> None:
     """Write `text` so that a reader sees the old content or the new, never a part."""
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.partial-{os.getpid()}"
+    partial = path.parent / f".{path.name}.partial-{process_name()}"
     with partial.open("w") as file:
         file.write(text)
         _flush_to_disk(file)
@@ -86,27 +92,40 @@ def is_complete(directory: str | os.PathLike, made_from: dict[str, Any] | None =
     return made_from is None or found.get("fingerprint") == fingerprint(made_from)
 
 
+def completion_mark(made_from: dict[str, Any] | None) -> dict[str, Any]:
+    """What marks a stage as complete."""
+    return {"fingerprint": fingerprint(made_from or {}), "made_from": made_from or {}}
+
+
 @contextlib.contextmanager
 def stage_directory(
-    directory: str | os.PathLike, made_from: dict[str, Any] | None = None
+    directory: str | os.PathLike, made_from: dict[str, Any] | None = None, *, keep: bool = False
 ) -> Iterator[epath.Path]:
     """Yield a hidden directory to fill; on success it replaces `directory`, marked complete.
 
-    `made_from` is any JSON-serialisable description of the stage's inputs and options; it is kept
-    in the mark and compared by `is_complete`. On an error nothing changes at `directory`; parts
-    left behind by a killed process are removed at the next attempt.
+    On an error nothing changes at `directory`; parts left behind by a killed process are removed at
+    the next attempt.
+
+    Args:
+      directory: what is made.
+      made_from: any JSON-serialisable description of the stage's inputs and options; it is kept in
+        the mark and compared by `is_complete`.
+      keep: leave a `directory` alone that another process completed from the same in the meantime;
+        it may be in use.
     """
     target = epath.Path(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
-    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    partial = partial_directory(target, process_name())
     partial.mkdir(parents=True)
     try:
         yield partial
-        mark = {"fingerprint": fingerprint(made_from or {}), "made_from": made_from or {}}
-        write_json_atomically(partial / COMPLETE_MARK, mark)
-        _remove_stage(target)
-        partial.rename(target)
+        write_json_atomically(partial / COMPLETE_MARK, completion_mark(made_from))
+        if keep:
+            _rename_unless_complete(partial, target, made_from)
+        else:
+            _remove_stage(target)
+            partial.rename(target)
         _sync_directory(target.parent)
     except BaseException:
         if partial.exists():
@@ -135,11 +154,11 @@ def whole_directory(
         raise FileExistsError(f"{target} exists")
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
-    partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+    partial = partial_directory(target, process_name())
     partial.mkdir(parents=True)
     try:
         yield partial
-        old = target.parent / f".{target.name}.partial-{os.getpid()}-old"
+        old = partial_directory(target, f"{process_name()}-old")
         if target.exists():  # moved away before it is removed: a part of it never bears the name
             target.rename(old)
         partial.rename(target)
@@ -163,12 +182,61 @@ def _remove_stage(target: epath.Path) -> None:
         target.rmtree()
 
 
+def _rename_unless_complete(
+    partial: epath.Path, target: epath.Path, made_from: dict[str, Any] | None
+) -> None:
+    """Rename in one step, which fails where another process was first with the whole stage."""
+    try:
+        partial.rename(target)
+    except OSError:
+        if is_complete(target, made_from):
+            partial.rmtree()
+            return
+        _remove_stage(target)  # of something else, or a part that was copied here
+        partial.rename(target)
+
+
+def process_name() -> str:
+    """This process as others on this machine, and on those that share its files, tell it apart."""
+    return f"{_machine()}-{os.getpid()}"
+
+
+def partial_directory(target: epath.Path, process: str) -> epath.Path:
+    """Where a process prepares what will be `target`."""
+    return target.parent / f".{target.name}.partial-{process}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether that process (`process_name`) of this machine has ended; others' count as there."""
+    machine, _, number = process.rpartition("-")
+    return machine in ("", _machine()) and not _is_running(number)
+
+
+def _machine() -> str:
+    """The machine, and which of its spaces of process numbers: containers have their own."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return re.sub(r"[^\w.]+", "_", f"{platform.node()}.{''.join(re.findall('[0-9]+', space))}")
+
+
 def _remove_leftovers(target: epath.Path) -> None:
     """Remove what killed processes left beside `target`; a living one keeps its directory."""
-    for leftover in target.parent.glob(f".{target.name}.partial-*"):
-        owner = leftover.name.rpartition("-")[2]
-        if owner == str(os.getpid()) or not _is_running(owner):
+    start = f".{target.name}.partial-"
+    for leftover in target.parent.glob(f"{start}*"):
+        owner = leftover.name[len(start) :].removesuffix("-old")
+        if owner == process_name() or is_gone(owner) or _is_abandoned(leftover):
             _remove(leftover)
+
+
+def _is_abandoned(path: epath.Path) -> bool:
+    """Whether nothing was written there for a day."""
+    places = [path, *path.iterdir()] if path.is_dir() else [path]
+    try:
+        return max(place.stat().mtime for place in places) < time.time() - _ABANDONED_SECONDS
+    except OSError:  # its owner is just finishing
+        return False
 
 
 def _is_running(process_id: str) -> bool:

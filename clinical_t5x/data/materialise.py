@@ -6,11 +6,13 @@ by the end-of-sequence id; any other task is run once, in order and untrimmed, i
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,12 @@ from etils import epath
 import clinical_t5x
 from clinical_t5x.console import Progress, UserError
 from clinical_t5x.data import store_catalog
+from clinical_t5x.data.made_once import make_once
 from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.data.span_corruption import SpanCorruption
 from clinical_t5x.data.token_store import EXAMPLES, STREAM, TokenStoreWriter
 from clinical_t5x.data.vocabulary import content_hash_of, read_model, sentinel_ids_of
-from clinical_t5x.storage import fingerprint, is_complete, stage_directory
+from clinical_t5x.storage import fingerprint
 
 # Gold and pass-through features that an evaluation needs; whole contexts stay in the data set.
 _TOKEN_FEATURES = ("inputs", "targets")
@@ -72,6 +75,8 @@ def materialise(
 ) -> epath.Path:
     """The finished token store of a task's split, written now unless it is already there.
 
+    Of the processes that share its place, one writes it and the others wait.
+
     Args:
       task_name: name of a SeqIO task.
       split: one of its splits.
@@ -92,30 +97,45 @@ def materialise(
     lengths = dict(feature_lengths) if feature_lengths and _asks_for_lengths(task) else None
     made_from = _made_from(task, split, lengths)
     directory = store_catalog.store_path(made_from)
-    if not is_complete(directory, made_from):
-        with stage_directory(directory, made_from) as partial:
-            _write_store(task, split, lengths, made_from, partial)
+    made_here = make_once(
+        directory,
+        made_from,
+        functools.partial(_write_store, task, split, lengths, made_from),
+        what=f"token store of {task_name} {split}",
+        total=_number_of_examples(task, split),
+    )
+    if made_here:
         _remove_stale_stores(task_name, split, keep=directory)
     return directory
 
 
+def _number_of_examples(task: Any, split: str) -> int | None:
+    total = task.source.num_input_examples(split)
+    return None if total in (None, float("inf")) else int(total)
+
+
 def _write_store(
-    task: Any, split: str, lengths: dict | None, made_from: dict, directory: epath.Path
+    task: Any,
+    split: str,
+    lengths: dict | None,
+    made_from: dict,
+    directory: epath.Path,
+    count: Callable[[int], None],
 ) -> None:
     corruption = span_corruption_of(task)
     features = ("tokens",) if corruption else _TOKEN_FEATURES
     vocabulary = task.output_features["targets"].vocabulary
     sentinels = sentinel_ids_of(vocabulary)
     items = _documents(task, split) if corruption else _examples(task, split, lengths)
-    total = task.source.num_input_examples(split)
-    total = None if total in (None, float("inf")) else int(total)
+    total = _number_of_examples(task, split)
     with (
         TokenStoreWriter(directory, features, _largest_vocabulary(task)) as writer,
         Progress(f"tokens of {task.name} {split}", total, unit="examples") as progress,
     ):
-        for tokens, record in items:
+        for number, (tokens, record) in enumerate(items, start=1):
             writer.add(tokens, record)
             progress.advance()
+            count(number)
     description = {
         "task": task.name,
         "split": split,
@@ -282,4 +302,5 @@ def _largest_vocabulary(task: Any) -> int:
 def _remove_stale_stores(task_name: str, split: str, keep: epath.Path) -> None:
     for directory, made_from in store_catalog.stores_of(task_name, split):
         if directory.name != keep.name and not store_catalog.is_fresh(made_from):
-            directory.rmtree()
+            with contextlib.suppress(FileNotFoundError):  # another process removes it too
+                directory.rmtree()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
@@ -21,14 +20,12 @@ import numpy as np
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.data.made_once import local_copy
 from clinical_t5x.storage import (
-    COMPLETE_MARK,
-    completion,
     fingerprint,
     is_complete,
     read_json,
     sha256_file,
-    stage_directory,
     write_json_atomically,
 )
 
@@ -78,7 +75,7 @@ class TokenStore:
                 f"the token store {self.directory} is not complete; remove it and start again"
             )
         if "://" in os.fspath(self.directory):
-            self.directory = local_copy(self.directory, epath.Path(tempfile.gettempdir()))
+            self.directory = local_copy(self.directory)
         self.manifest: dict[str, Any] = read_json(self.directory / MANIFEST_FILE)
         self.features = {
             name: self._open_feature(name, description)
@@ -110,18 +107,6 @@ class TokenStore:
         """What an evaluation needs of every example, in the order of the examples."""
         with (self.directory / RECORDS_FILE).open("r") as file:
             return [json.loads(line) for line in file]
-
-
-def local_copy(directory: epath.Path, cache: epath.Path) -> epath.Path:
-    """A copy of a complete store below `cache`, made once: a bucket's file cannot be mapped."""
-    made_from = completion(directory)
-    copy = cache / "clinical_t5x_token_store" / fingerprint([os.fspath(directory), made_from])[:16]
-    if not is_complete(copy, made_from):
-        with stage_directory(copy, made_from) as partial:
-            for file in directory.iterdir():
-                if file.name != COMPLETE_MARK:
-                    file.copy(partial / file.name)
-    return copy
 
 
 class TokenStoreWriter:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinical_t5x.console import UserError
-from clinical_t5x.data.token_store import TokenStore, TokenStoreWriter, local_copy
+from clinical_t5x.data.made_once import local_copy
+from clinical_t5x.data.token_store import TokenStore, TokenStoreWriter
 from clinical_t5x.storage import stage_directory
 
 
