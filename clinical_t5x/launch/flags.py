@@ -14,6 +14,7 @@ import tokenize
 from collections.abc import Sequence
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.profile_window import profile_window
 from gin import config_parser
 
 _NAME = re.compile(r"^[A-Za-z_][\w./]*$")
@@ -66,6 +67,8 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
     given = _parser(verb).parse_args(plain)
     if getattr(given, "seed", None) is not None:
         bindings.append(f"RANDOM_SEED = {given.seed}")
+    if getattr(given, "profile", None) is not None:
+        bindings.append(_profile_binding(given.profile, getattr(given, "run_mode", "train")))
     if getattr(given, "shard_id", None) is not None:
         bindings.append(f"infer_script.infer.shard_id = {given.shard_id}")
     paths = [path for entry in given.gin_search_paths or () for path in entry.split(",") if path]
@@ -88,6 +91,13 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
         run_mode=getattr(given, "run_mode", None),
         jax_options=tuple(jax_options),
     )
+
+
+def _profile_binding(asked: str, mode: str) -> str:
+    if mode != "train":
+        raise UserError(f"--profile is a flag of training; --run_mode={mode} makes no profile")
+    window = profile_window(asked)
+    return f"train_script.train.profile = '{window.first}:{window.last}'"
 
 
 def _split_gin_flags(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -214,6 +224,7 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         add("--run_mode", choices=modes, metavar="MODE", help=f"one of {', '.join(modes)}")
     if verb in ("train", "main"):
         add("--seed", type=int, metavar="N", help="the same as --gin.RANDOM_SEED=N")
+        add("--profile", metavar="A:B", help="profile the steps after A up to B")
     if verb in ("infer", "main"):
         add("--shard_id", type=int, metavar="N", help="which shard of the inputs to run")
     add("--multiprocess_gpu", action="store_true", help="insist on a group of processes")

@@ -17,6 +17,7 @@ from clinical_t5x.training import state as states
 from clinical_t5x.training.loop import Evaluation, Loop, Schedule
 from clinical_t5x.training.measuring import TimeAccount
 from clinical_t5x.training.metric_log import MetricLog
+from clinical_t5x.training.profile_window import ProfileWindow
 from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.trainer import Trainer
 from clinical_t5x.training.validation import decoded_evaluation, held_out_loss
@@ -258,4 +259,19 @@ def _schedule(request: TrainRequest, first_step: int, step: int, *, resumed: boo
         save_steps=tuple(save.checkpoint_steps or ()) if save else (),
         evaluate_first=request.evaluate_first,
         resumed=resumed,
+        profile=_profile(request.profile, step, last),
     )
+
+
+def _profile(window: ProfileWindow | None, step: int, last: int) -> ProfileWindow | None:
+    """The part of the steps to be profiled that this process makes."""
+    if window is None:
+        return None
+    if window.first >= last:
+        raise console.UserError(
+            f"--profile={window.first}:{window.last} begins after the run's last step, {last}"
+        )
+    if window.last <= step:
+        console.say(f"no profile: step {step:,} is after steps {window.first:,}:{window.last:,}")
+        return None
+    return ProfileWindow(max(window.first, step), min(window.last, last))

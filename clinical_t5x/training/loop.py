@@ -20,6 +20,8 @@ from clinical_t5x.training.goodput import Goodput
 from clinical_t5x.training.measuring import TimeAccount, Window, train_line
 from clinical_t5x.training.metric_log import MetricLog, merge_by_task
 from clinical_t5x.training.prefetch import Prefetcher
+from clinical_t5x.training.profile_window import ProfileWindow
+from clinical_t5x.training.profiling import Profiler
 from clinical_t5x.training.runtime import StopRequest
 from clinical_t5x.training.trainer import Trainer
 
@@ -40,6 +42,7 @@ class Schedule:
       save_steps: Further steps to save at.
       evaluate_first: Also evaluate before the first step of a new run.
       resumed: Whether `first` is where an earlier process of this run saved.
+      profile: Steps to be profiled.
     """
 
     first: int
@@ -50,6 +53,7 @@ class Schedule:
     save_steps: Sequence[int] = ()
     evaluate_first: bool = False
     resumed: bool = False
+    profile: ProfileWindow | None = None
 
     def stats_due(self, step: int) -> bool:
         """Whether metrics are due after `step` updates."""
@@ -102,6 +106,9 @@ class Loop:
         self._account = account or TimeAccount()
         self._goodput = Goodput(log, self._account, schedule.first)
         self._window = Window(trainer.model, trainer.partitioner.mesh.devices, self._account)
+        self._profiler = Profiler(
+            schedule.profile, log.directory, self._window.settle, self._account
+        )
         self._saved_at: int | None = None
 
     def run(self) -> str | None:
@@ -125,10 +132,11 @@ class Loop:
             is_busy=self._window.device_is_busy,
             starved=functools.partial(self._account.spend, "input"),
         )
-        steps = schedule.last - schedule.first
-        with batches, StopRequest() as stop, console.Progress("train", steps, unit="step") as bar:
+        progress = console.Progress("train", schedule.last - schedule.first, unit="step")
+        with batches, StopRequest() as stop, progress as bar, self._profiler as profiler:
             for step, batch in batches:
-                self._window.add(step, batch, self._trainer.train_step(batch))
+                with profiler.around(step):
+                    self._window.add(step, batch, self._trainer.train_step(batch))
                 bar.advance(1, note=self._window.note)
                 reason = self._after(step + 1)
                 if reason or stop.reason:

@@ -30,7 +30,7 @@ OTHER_THAN_STEPS = ("start", "compile", "input", "save", "evaluate", "profile")
 _IN_FLIGHT = 2
 
 # Shares of a window's time that deserve a place on the terminal.
-_WORTH_SHOWING = 0.02
+_WORTH_SHOWING = 0.05
 
 
 class TimeAccount:
@@ -245,5 +245,5 @@ def train_line(step: int, metrics: Mapping[str, float]) -> str:
 def _time_elsewhere(metrics: Mapping[str, float]) -> str:
     """What else than steps a window's time went to, where it is worth a word."""
     shares = {kind: metrics.get(f"time_{kind}", 0.0) for kind in OTHER_THAN_STEPS}
-    shown = [f"{kind} {share:.0%}" for kind, share in shares.items() if share >= _WORTH_SHOWING]
-    return f"  ({', '.join(shown)} of the time)" if shown else ""
+    shown = [f"{share:.0%} {kind}" for kind, share in shares.items() if share >= _WORTH_SHOWING]
+    return f"  ({', '.join(shown)})" if shown else ""

@@ -56,8 +56,8 @@ class MetricLog:
     """
 
     def __init__(self, model_dir: Any, resumed_at: int = 0, *, writes: bool = True):
-        self._directory = epath.Path(model_dir)
-        self._path = self._directory / METRICS_FILE
+        self.directory = epath.Path(model_dir)
+        self._path = self.directory / METRICS_FILE
         self._events: dict[str, EventFile] = {}
         self._writes = writes
         if writes:
@@ -92,7 +92,7 @@ class MetricLog:
     def evaluations(self) -> list[tuple[int, dict[str, dict[str, float]]]]:
         """What was evaluated so far: (step, metrics by task), oldest first."""
         by_step: dict[int, dict[str, dict[str, float]]] = {}
-        for point in read_metrics(self._directory):
+        for point in read_metrics(self.directory):
             if point["split"] != "train":
                 metrics = {k: v for k, v in point.items() if k not in ("step", "split")}
                 by_step.setdefault(point["step"], {})[point["split"]] = metrics
@@ -101,7 +101,7 @@ class MetricLog:
     def _event_file(self, split: str) -> EventFile:
         if split not in self._events:
             kind, _, task = split.partition("/")
-            place = self._directory / {"eval": "training_eval"}.get(kind, kind)
+            place = self.directory / {"eval": "training_eval"}.get(kind, kind)
             self._events[split] = EventFile(place / task if task else place)
         return self._events[split]
 

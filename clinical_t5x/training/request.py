@@ -13,6 +13,7 @@ from clinical_t5x.training.config import (
     RestoreCheckpointConfig,
     SaveCheckpointConfig,
 )
+from clinical_t5x.training.profile_window import ProfileWindow
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -28,6 +29,7 @@ class TrainRequest:
       infer_data: None where no decoded evaluation is wanted.
       eval_period: 0 for none.
       open_batches: As `clinical_t5x.data.loader.open_batches`.
+      profile: Steps to be profiled.
     """
 
     model: Any
@@ -50,6 +52,7 @@ class TrainRequest:
     actions: tuple[Any, ...]
     evaluator_cls: Any
     open_batches: Callable[..., Any]
+    profile: ProfileWindow | None = None
 
     @property
     def data_seed(self) -> int:

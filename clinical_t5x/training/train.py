@@ -20,6 +20,7 @@ from clinical_t5x import console, storage
 from clinical_t5x.evaluation import entropy
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.precompile import precompile_run
+from clinical_t5x.training.profile_window import profile_window
 from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.sources import (
     check_vocabularies,
@@ -66,6 +67,7 @@ def train(
     verify_matching_vocabs_fn: Any = None,
     gc_period: int = 0,
     compile_only: bool = False,
+    profile: str | Sequence[int] | None = None,
 ) -> TrainState | None:
     """Train, going on from where an earlier run of the same command stopped.
 
@@ -85,6 +87,8 @@ def train(
       get_dataset_fn: Opens batches; default `clinical_t5x.data.loader.open_batches`.
       actions: Lists of actions by 'TRAIN', 'TRAIN_EVAL' or 'INFER_EVAL'.
       compile_only: Compile the update and stop: see `precompile`.
+      profile: Steps to profile, such as '100:110': the ten updates after step 100, into
+        MODEL_DIR/profile.
 
     Returns:
       The final state; None when MODEL_DIR already held the finished run, or with `compile_only`.
@@ -115,6 +119,7 @@ def train(
         actions=tuple(action for group in (actions or {}).values() for action in group),
         evaluator_cls=inference_evaluator_cls,
         open_batches=get_dataset_fn or open_batches,
+        profile=None if profile is None else profile_window(profile),
     )
     if compile_only:
         precompile_run(request)

@@ -87,12 +87,21 @@ def test_shard_id_is_a_binding_of_infer():
     assert flags.gin_bindings == ("infer_script.infer.shard_id = 3",)
 
 
+def test_profile_is_a_binding_of_train():
+    expected = ("train_script.train.profile = '100:110'",)
+    assert parse_flags("train", ["--profile=100:110"]).gin_bindings == expected
+    assert parse_flags("main", ["--run_mode=train", "--profile=100:110"]).gin_bindings == expected
+    with pytest.raises(UserError, match="flag of training"):
+        parse_flags("main", ["--run_mode=eval", "--profile=100:110"])
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
         ("--gin_fil=x", "did you mean --gin_file"),
         ("--fdl_config=x", "Fiddle"),
         ("--seed=x", "invalid int"),
+        ("--profile=110:100", "--profile=100:110"),
     ],
 )
 def test_wrong_flag_is_one_clear_error(argument, expected):

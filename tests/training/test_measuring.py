@@ -229,5 +229,5 @@ def test_the_line_of_a_window_names_what_took_time():
     }
     assert train_line(1200, metrics) == (
         "  step 1,200: loss 2.5000  accuracy 0.250  learning rate 1.00e-02  12,345 tokens/s  "
-        "MFU 43%  (save 19% of the time)"
+        "MFU 43%  (19% save)"
     )
