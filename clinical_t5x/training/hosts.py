@@ -11,6 +11,10 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+# Name of the requests to stop among a batch's features and among a step's metric sums.
+STOP = "stop_requests"
 
 _MOST_NUMBERS = 256
 
@@ -43,6 +47,14 @@ def as_first_sees(numbers: Sequence[int]) -> list[int]:
     padded = np.full(_MOST_NUMBERS, -1, np.int32)
     padded[: len(kept)] = kept
     return [int(number) for number in multihost_utils.broadcast_one_to_all(padded) if number >= 0]
+
+
+def stop_flags(mesh: Mesh, asked: bool) -> jax.Array:
+    """One number a device, 1 where the device's host was asked to stop: int32 [devices]."""
+    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    return jax.make_array_from_callback(
+        (mesh.size,), sharding, lambda part: np.full(mesh.size, asked, np.int32)[part]
+    )
 
 
 def meet(name: str) -> None:

@@ -7,7 +7,7 @@ or over devices and give the same numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from clinical_t5x.console import UserError
 from clinical_t5x.models import lora, losses
 from clinical_t5x.partitioning import BATCH_AXES, PjitPartitioner
+from clinical_t5x.training import hosts
+from clinical_t5x.training.guard import GuardMemory, LossGuard
 from clinical_t5x.training.optimizer import BoundOptimizer
 from clinical_t5x.training.state import TrainState, shardings_of
 
@@ -37,10 +39,86 @@ def make_train_step(
     Dropout takes its key from `key` and the step alone, so that it does not depend on the mesh or
     on how often the run was resumed.
     """
-    gradient = _gradient_fn(model, partitioner, num_microbatches or 1)
+    update = _update_fn(model, optimizer, partitioner, abstract_state, num_microbatches or 1)
     shardings = shardings_of(abstract_state)
 
     def train_step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+        made = update(state, batch, key)
+        return made.state, made.metrics | _stop_requests(batch)
+
+    return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, partitioner.replicated))
+
+
+def make_guarded_step(
+    model: Any,
+    optimizer: BoundOptimizer,
+    partitioner: PjitPartitioner,
+    abstract_state: TrainState,
+    guard: LossGuard,
+    *,
+    num_microbatches: int | None = None,
+) -> Callable[[TrainState, GuardMemory, Batch, jax.Array], tuple[TrainState, GuardMemory, Metrics]]:
+    """As `make_train_step`, with a guard that leaves the update of a bad batch out.
+
+    The jitted `(state, memory, batch, key) -> (state, memory, metric sums)`. After a bad batch the
+    state is as before but for its step, and the metric sums are zero but for the guard's.
+    """
+    update = _update_fn(model, optimizer, partitioner, abstract_state, num_microbatches or 1)
+    shardings = shardings_of(abstract_state)
+
+    def train_step(
+        state: TrainState, memory: GuardMemory, batch: Batch, key: jax.Array
+    ) -> tuple[TrainState, GuardMemory, Metrics]:
+        made = update(state, batch, key)
+        loss = made.metrics["loss"] / jnp.maximum(made.metrics["num_targets"], 1.0)
+        finite = jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(made.changes)))
+        verdict, memory = guard.judge(memory, loss, optax.global_norm(made.gradient), finite)
+
+        def unless_bad(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(verdict.bad, old, new)
+
+        params = jax.tree.map(unless_bad, made.state.params, state.params)
+        opt_state = jax.tree.map(unless_bad, made.state.opt_state, state.opt_state)
+        metrics = {
+            name: unless_bad(value, jnp.zeros_like(value)) for name, value in made.metrics.items()
+        }
+        kept = TrainState(made.state.step, params, opt_state)
+        return kept, memory, metrics | verdict.metrics() | _stop_requests(batch)
+
+    replicated = partitioner.replicated
+    outputs = (shardings, replicated, replicated)
+    return jax.jit(train_step, donate_argnums=(0, 1), out_shardings=outputs)
+
+
+def _stop_requests(batch: Batch) -> Metrics:
+    """How many devices' hosts were asked to stop: rides along, so that all hear of it at once."""
+    if hosts.STOP not in batch:
+        return {}
+    return {hosts.STOP: jnp.sum(batch[hosts.STOP])}
+
+
+class _Made(NamedTuple):
+    """An update that was computed, and what it came from."""
+
+    state: TrainState
+    metrics: Metrics
+    gradient: Any
+    changes: Any
+
+
+def _update_fn(
+    model: Any,
+    optimizer: BoundOptimizer,
+    partitioner: PjitPartitioner,
+    abstract_state: TrainState,
+    num_microbatches: int,
+) -> Callable[[TrainState, Batch, jax.Array], _Made]:
+    """The update as a pure function, to be jitted."""
+    gradient = _gradient_fn(model, partitioner, num_microbatches)
+    shardings = shardings_of(abstract_state)
+
+    def update(state: TrainState, batch: Batch, key: jax.Array) -> _Made:
+        batch = {name: feature for name, feature in batch.items() if name != hosts.STOP}
         dropout_rng = jax.random.fold_in(key, state.step)
         trained, kept = lora.split(state.params)
         grads, metrics = gradient(trained, kept, batch, dropout_rng)
@@ -50,9 +128,9 @@ def make_train_step(
         params = lora.join(optax.apply_updates(trained, updates), kept)
         if "encoder_input_tokens" in batch:
             metrics["num_inputs"] = jnp.sum(batch["encoder_input_tokens"] > 0, dtype=jnp.float32)
-        return TrainState(state.step + 1, params, opt_state), metrics
+        return _Made(TrainState(state.step + 1, params, opt_state), metrics, grads, updates)
 
-    return jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, partitioner.replicated))
+    return update
 
 
 def make_eval_step(model: Any, partitioner: PjitPartitioner) -> Callable[[Any, Batch], Metrics]:

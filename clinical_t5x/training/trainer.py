@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,19 @@ from typing import Any
 import jax
 
 from clinical_t5x.partitioning import PjitPartitioner
+from clinical_t5x.training import hosts
 from clinical_t5x.training import state as states
+from clinical_t5x.training.guard import (
+    GuardMemory,
+    LossGuard,
+    NonFiniteLossError,
+    refuse_non_finite,
+)
 from clinical_t5x.training.optimizer import bind_optimizer
 from clinical_t5x.training.schedule import LearningRateFn
-from clinical_t5x.training.step import make_eval_step, make_train_step
+from clinical_t5x.training.step import make_eval_step, make_guarded_step, make_train_step
+
+__all__ = ["NonFiniteLossError", "Trainer", "refuse_non_finite"]
 
 
 class Trainer:
@@ -32,6 +41,8 @@ class Trainer:
       learning_rate_fn: From step to learning rate.
       num_microbatches: Parts that a batch is cut into to save memory; None or 0 for one.
       weight_metrics_computer: Accepted for T5X's sake; ignored.
+      loss_guard: What is done about a batch whose loss leaps; default: a loss that is not finite
+        ends the run. Not T5X's.
       first_step: The step at which this run's optimizer memory begins.
     """
 
@@ -48,6 +59,7 @@ class Trainer:
         num_microbatches: int | None,
         weight_metrics_computer: Any = None,
         *,
+        loss_guard: LossGuard | None = None,
         first_step: int = 0,
     ):
         self.model, self.partitioner = model, partitioner
@@ -69,13 +81,15 @@ class Trainer:
             first_step=first_step,
         )
         self.abstract_state = states.abstract_state(model, self.optimizer, partitioner)
-        self._step = make_train_step(
-            model,
-            self.optimizer,
-            partitioner,
-            self.abstract_state,
-            num_microbatches=num_microbatches,
-        )
+        self.guard = loss_guard or LossGuard()
+        self.guard_memory: GuardMemory | None = None
+        parts = (model, self.optimizer, partitioner, self.abstract_state)
+        if self.guard.judges:
+            self.remember(None)
+            self._step = make_guarded_step(*parts, self.guard, num_microbatches=num_microbatches)
+        else:
+            self._step = make_train_step(*parts, num_microbatches=num_microbatches)
+        self._stop_flags: dict[bool, jax.Array] = {}
         self._compiled: Any = None
         self._eval_step = make_eval_step(model, partitioner)
 
@@ -89,9 +103,15 @@ class Trainer:
             params, self.optimizer, self.abstract_state, step
         )
 
+    def remember(self, saved: Mapping[str, Any] | None) -> None:
+        """Set the guard's memory: the one that was saved, or a new one."""
+        if self.guard.judges:
+            memory = self.guard.new_memory(saved)
+            self.guard_memory = jax.device_put(memory, self.partitioner.replicated)
+
     def lower(self, batch: Mapping[str, jax.Array]) -> Any:
         """The update for batches like this one, traced and not yet compiled."""
-        return self._step.lower(self.abstract_state, batch, self._rng)
+        return self._step.lower(self.abstract_state, *self._further(batch, stop=False))
 
     def compile(self, batch: Mapping[str, jax.Array]) -> Any:
         """Compile the update for batches like this one, timed; the compiled function."""
@@ -100,12 +120,38 @@ class Trainer:
         self.compile_seconds = time.monotonic() - begun
         return self._compiled
 
-    def train_step(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        """One update; returns metric sums that may still be on their way."""
+    def _further(self, batch: Mapping[str, jax.Array], *, stop: bool) -> tuple[Any, ...]:
+        """What the update takes besides the state."""
+        if jax.process_count() > 1:
+            if stop not in self._stop_flags:
+                self._stop_flags[stop] = hosts.stop_flags(self.partitioner.mesh, stop)
+            batch = {**batch, hosts.STOP: self._stop_flags[stop]}
+        memory = (self.guard_memory,) if self.guard.judges else ()
+        return (*memory, batch, self._rng)
+
+    def train_step(
+        self, batch: Mapping[str, jax.Array], *, stop: bool = False
+    ) -> dict[str, jax.Array]:
+        """One update; returns metric sums that may still be on their way.
+
+        Args:
+          batch: Placed features.
+          stop: Whether this process was asked to stop; with several, the sum over their devices is
+            among the metric sums of all (`hosts.STOP`).
+        """
         if self._compiled is None:
             self.compile(batch)
-        self.train_state, sums = self._compiled(self.train_state, batch, self._rng)
+        self.train_state, *memory, sums = self._compiled(
+            self.train_state, *self._further(batch, stop=stop)
+        )
+        if memory:
+            (self.guard_memory,) = memory
         return sums
+
+    def skip_step(self) -> None:
+        """Count a step whose batch is left out; everything else stays as it is."""
+        state = self.train_state
+        self.train_state = dataclasses.replace(state, step=_next(state.step))
 
     def eval_step(self, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Metric sums of one batch, without an update."""
@@ -116,19 +162,6 @@ class Trainer:
         return float(self.learning_rate_fn(step))
 
 
-class NonFiniteLossError(FloatingPointError):
-    """The loss is not a number any more; nothing was saved after it."""
-
-
-def refuse_non_finite(step: int, loss: float) -> None:
-    """Stop a run whose loss is NaN or infinite.
-
-    Raises:
-      NonFiniteLossError: naming the step and what to try.
-    """
-    if not math.isfinite(loss):
-        raise NonFiniteLossError(
-            f"the loss at step {step} is {loss}: training stopped, the checkpoints before it are "
-            "kept. Try a lower learning rate (create_learning_rate_scheduler.base_learning_rate), "
-            "a longer warm-up, or dtype = 'float32'"
-        )
+@jax.jit
+def _next(step: jax.Array) -> jax.Array:
+    return step + 1
