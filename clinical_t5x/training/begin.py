@@ -14,7 +14,8 @@ from clinical_t5x import console
 from clinical_t5x.models import lora
 from clinical_t5x.training import adapters, checkpoints, model_info, runtime
 from clinical_t5x.training import state as states
-from clinical_t5x.training.loop import Evaluation, Loop, Schedule
+from clinical_t5x.training.guard import GuardRecord
+from clinical_t5x.training.loop import GUARD, Evaluation, Loop, Schedule
 from clinical_t5x.training.measuring import TimeAccount
 from clinical_t5x.training.metric_log import MetricLog
 from clinical_t5x.training.profile_window import ProfileWindow
@@ -41,6 +42,7 @@ class ReadyRun:
     evaluations: list[Evaluation]
     origin: str
     account: TimeAccount
+    record: GuardRecord
 
     def write_model_info(self, directory: Any) -> None:
         """Write model-info.txt."""
@@ -81,6 +83,7 @@ class ReadyRun:
             self.evaluations,
             self.request.actions,
             self.account,
+            self.record,
         )
         try:
             if self.schedule.first < self.schedule.last:
@@ -119,9 +122,11 @@ def begin_run(
     store = None
     if request.save is not None:
         store = checkpoints.CheckpointStore(
-            request.model_dir, keep=request.save.keep, dtype=request.save.dtype
+            request.model_dir, keep=request.save.keeping(), dtype=request.save.dtype
         )
     trainer, origin, lineage = _begin_state(request, store, position)
+    remembered = lineage.pop(GUARD, None)
+    trainer.remember((remembered or {}).get("memory"))
     first_step = lineage["first_step"]
     resumed = origin.startswith("resumed")
     schedule = _schedule(request, first_step, int(trainer.train_state.step), resumed=resumed)
@@ -144,6 +149,7 @@ def begin_run(
         evaluations,
         origin,
         account or TimeAccount(),
+        GuardRecord(trainer.guard, remembered),
     )
 
 
@@ -179,12 +185,13 @@ def _begin_state(
         found = resumable.restore_latest(trainer.abstract_state, position)
         if found is not None:
             trainer.train_state, saved = found
-            lineage = {name: saved.get(name) for name in _LINEAGE}
+            lineage = {name: saved.get(name) for name in (*_LINEAGE, GUARD)}
             return trainer, f"resumed at step {saved['step']:,}", lineage
     given = _initial_checkpoint(request)
     if given is not None:
         plain, partitioner = adapters.base(request.model), request.partitioner
-        params, step = checkpoints.restore_params(given, plain, partitioner)
+        mode = request.restore.mode
+        params, step = checkpoints.restore_params(given, plain, partitioner, mode=mode)
         key = runtime.random_key(request.seed, runtime.INIT_STREAM)
         params = adapters.with_new(params, request.model, partitioner, key)
         trainer = _trainer(request, step)

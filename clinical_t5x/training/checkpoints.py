@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -156,6 +156,19 @@ class CheckpointStore:
         if self._ranking.note(step, by_split):
             self._rank()
             self._remove_others()
+
+    def recall_metrics(
+        self, points: Iterable[tuple[int, Mapping[str, Mapping[str, float]]]]
+    ) -> None:
+        """Take in what was logged before this process began: (step, metrics by split).
+
+        Raises:
+          UserError: as `note_metrics`.
+        """
+        for step, by_split in points:
+            self._ranking.note(step, by_split)
+        if self._ranking.values:
+            self._rank()
 
     def _rank(self) -> None:
         if self.keeping.metric is not None and hosts.is_first():

@@ -19,7 +19,7 @@ import numpy as np
 
 from clinical_t5x.console import UserError
 
-_POLICIES = ("stop", "skip", "roll_back")
+STOP, SKIP, ROLL_BACK = "stop", "skip", "roll_back"
 
 # Names, among a step's metric sums, of what was found about its batch.
 BAD, LOSS, NORM = "guard_bad", "guard_loss", "guard_gradient_norm"
@@ -35,11 +35,16 @@ class LossSpikeError(FloatingPointError):
 
 
 class RollBack(Exception):  # noqa: N818 - not an error: the loop goes back and on
-    """A bad batch was found, and the run is to go back before it."""
+    """A bad batch was found, and the run is to go back before it.
 
-    def __init__(self, step: int):
+    Args:
+      step: Updates made with it.
+      values: What was found about it, for the log.
+    """
+
+    def __init__(self, step: int, values: Mapping[str, Any]):
         super().__init__(f"bad batch at step {step}")
-        self.step = step
+        self.step, self.values = step, values
 
 
 def refuse_non_finite(step: int, loss: float) -> None:
@@ -141,8 +146,8 @@ class LossGuard:
     limit_steps: int = 1000
 
     def __post_init__(self):
-        if self.policy not in _POLICIES:
-            raise UserError(f"LossGuard.policy = {self.policy!r}: choose {', '.join(_POLICIES)}")
+        if self.policy not in (STOP, SKIP, ROLL_BACK):
+            raise UserError(f"LossGuard.policy = {self.policy!r}: choose stop, skip or roll_back")
         for name in ("loss_factor", "gradient_factor"):
             value = getattr(self, name)
             if value is not None and not value > 1:
@@ -155,7 +160,7 @@ class LossGuard:
     def judges(self) -> bool:
         """Whether the update has to judge its batch; else reading the losses afterwards will do."""
         leaps = self.loss_factor is not None or self.gradient_factor is not None
-        return self.policy != "stop" or leaps
+        return self.policy != STOP or leaps
 
     def new_memory(self, saved: Mapping[str, Any] | None = None) -> GuardMemory:
         """The memory of a run's beginning, or the one that was saved.
@@ -237,7 +242,7 @@ class GuardRecord:
             return None
         if not values[BAD]:
             return None
-        if self._guard.policy == "stop":
+        if self._guard.policy == STOP:
             refuse_non_finite(step, values[LOSS])
             raise LossSpikeError(f"{_described(step, values)}: training stopped before its update")
         self.bad = sorted({*self.bad, step})
@@ -252,7 +257,7 @@ class GuardRecord:
 
     def leave_out(self, step: int) -> list[int]:
         """The steps that are left out because of a bad batch at `step`, now on record."""
-        count = self._guard.batches if self._guard.policy == "roll_back" else 1
+        count = self._guard.batches if self._guard.policy == ROLL_BACK else 1
         steps = list(range(max(step - count + 1, 1), step + 1))
         self.skipped = sorted({*self.skipped, *steps})
         return steps

@@ -1,20 +1,27 @@
 """The training loop: steps, and what is due after each.
 
-The order after a step is a contract: statistics, the checkpoint, evaluation, actions. A loss that
-is not finite stops the run before anything is saved. An evaluation that was interrupted is made up
-for when the run is resumed, so that every due evaluation is in the log once.
+The order after a step is a contract: statistics, the checkpoint, evaluation, actions. A bad batch
+(see `guard`) is dealt with before anything is saved. An evaluation that was interrupted is made up
+for when the run is resumed, so that every due evaluation is in the log once. With several processes
+everything that changes the course of the run is read from what all of them see: the update's
+metric sums, or an agreement.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 
 from clinical_t5x import console
+from clinical_t5x.training import guard as guards
+from clinical_t5x.training import hosts
+from clinical_t5x.training import state as states
 from clinical_t5x.training.checkpoints import CheckpointStore
 from clinical_t5x.training.goodput import Goodput
 from clinical_t5x.training.measuring import TimeAccount, Window, train_line
@@ -24,6 +31,11 @@ from clinical_t5x.training.profile_window import ProfileWindow
 from clinical_t5x.training.profiling import Profiler
 from clinical_t5x.training.runtime import StopRequest
 from clinical_t5x.training.trainer import Trainer
+
+# In a checkpoint's position: what the guard remembers.
+GUARD = "guard"
+
+_log = logging.getLogger(__name__)
 
 # Metrics of an evaluation on the screen; the log has all.
 _SHOWN = 6
@@ -85,6 +97,7 @@ class Loop:
       position: What is saved with each checkpoint, see `CheckpointStore.save`.
       evaluations: Done at every evaluation, in this order.
       actions: Consulted after evaluation with metrics by task; a reason returned ends training.
+      record: Which batches were bad before `schedule.first`; default none.
       account: The process's time.
     """
 
@@ -99,13 +112,24 @@ class Loop:
         evaluations: Iterable[Evaluation] = (),
         actions: Iterable[Any] = (),
         account: TimeAccount | None = None,
+        record: guards.GuardRecord | None = None,
     ):
         self._trainer, self._make_batch, self._schedule = trainer, make_batch, schedule
         self._log, self._store, self._position = log, store, position
         self._evaluations, self._actions = tuple(evaluations), tuple(actions)
+        self._record = record or guards.GuardRecord(trainer.guard)
+        self._goes_back = trainer.guard.policy == guards.ROLL_BACK
+        if self._goes_back and store is None:
+            raise console.UserError(
+                "LossGuard.policy = 'roll_back' needs checkpoints: bind CheckpointConfig.save"
+            )
+        # actions remember evaluations; those of steps that are made again come again
+        self._actions_before = copy.deepcopy(self._actions) if self._goes_back else ()
+        self._stop_requested = False  # by some process, as all of them know
         self._account = account or TimeAccount()
         self._goodput = Goodput(log, self._account, schedule.first)
-        self._window = Window(trainer.model, trainer.partitioner.mesh.devices, self._account)
+        devices = trainer.partitioner.mesh.devices
+        self._window = Window(trainer.model, devices, self._account, self._review)
         self._profiler = Profiler(
             schedule.profile, log.directory, self._window.settle, self._account
         )
@@ -120,11 +144,29 @@ class Loop:
         Raises:
           console.Stopped: on Ctrl-C or SIGTERM, after saving.
           NonFiniteLossError: when the loss is NaN or infinite.
+          LossSpikeError: when the guard found a leap and its policy or its limit ends the run.
         """
-        schedule = self._schedule
         reason = self._catch_up()
         if reason:
             return reason
+        if self._goes_back and not self._schedule.resumed:
+            self._save(self._schedule.first)  # so that there is always something to go back to
+        with StopRequest() as stop:
+            while True:
+                try:
+                    reason = self._train(stop)
+                    break
+                except guards.RollBack as found:
+                    self._go_back(found)
+                    reason = self._catch_up()
+                    if reason:
+                        break
+        self._wait()
+        return reason
+
+    def _train(self, stop: StopRequest) -> str | None:
+        """Train to the end of the schedule, or until an action gives a reason to end."""
+        schedule = self._schedule
         batches = Prefetcher(
             self._make_batch,
             schedule.first,
@@ -133,28 +175,79 @@ class Loop:
             starved=functools.partial(self._account.spend, "input"),
         )
         progress = console.Progress("train", schedule.last - schedule.first, unit="step")
-        with batches, StopRequest() as stop, progress as bar, self._profiler as profiler:
+        with batches, progress as bar, self._profiler as profiler:
             for step, batch in batches:
                 with profiler.around(step):
-                    self._window.add(step, batch, self._trainer.train_step(batch))
+                    self._make_step(step, batch, stop)
                 bar.advance(1, note=self._window.note)
                 reason = self._after(step + 1)
-                if reason or stop.reason:
+                stopped = self._why_to_stop(stop, step + 1)
+                if reason or stopped:
                     self._save(step + 1)
-                if stop.reason and step + 1 < schedule.last:
+                if stopped and step + 1 < schedule.last:
                     self._wait()
-                    raise console.Stopped(_stopped_text(stop.reason, step + 1, self._store))
+                    raise console.Stopped(_stopped_text(stopped, step + 1, self._store))
                 if reason:
-                    break
-            else:
-                reason = None
+                    return reason
         self._window.settle()
+        return None
+
+    def _make_step(self, step: int, batch: Mapping[str, jax.Array], stop: StopRequest) -> None:
+        if step + 1 in self._record.skipped:
+            self._trainer.skip_step()
+        else:
+            sums = self._trainer.train_step(batch, stop=stop.reason is not None)
+            self._window.add(step, batch, sums)
+
+    def _why_to_stop(self, stop: StopRequest, step: int) -> str | None:
+        """Why all processes stop after `step`, or None."""
+        if hosts.preemption_is_due(step):
+            return "preemption notice"
+        if jax.process_count() == 1:
+            return stop.reason
+        # a signal of its own is told with the next step, and acted upon when all have heard of it
+        return (stop.reason or "a stop of another process") if self._stop_requested else None
+
+    def _review(self, step: int, values: Mapping[str, float]) -> bool:
+        """Look at a step's metric sums; whether they count."""
+        self._stop_requested |= values.get(hosts.STOP, 0) > 0
+        found = self._record.review(step, values)
+        if found is None:
+            return True
+        if self._goes_back:
+            raise guards.RollBack(step, found)
+        self._note_bad(step, found, left_out=self._record.leave_out(step))
+        return False
+
+    def _note_bad(self, step: int, found: Mapping[str, Any], **done: Any) -> None:
+        """Log what was found about a batch and done about it."""
+        self._log.write_run_line(step, event="bad batch", **found, **done)
+        _log.warning("bad batch at step %d: %s", step, {**found, **done})
+
+    def _go_back(self, found: guards.RollBack) -> None:
+        """Return to the newest checkpoint, with the bad batch on record as one to leave out."""
         self._wait()
-        return reason
+        self._trainer.train_state = None  # its memory is needed for the one that is read
+        restored = self._store.restore_latest(self._trainer.abstract_state, self._position)
+        if restored is None:
+            raise guards.LossSpikeError(f"{found}, and there is no whole checkpoint to go back to")
+        self._trainer.train_state, saved = restored
+        self._trainer.remember(saved.get(GUARD, {}).get("memory"))
+        there = saved["step"]
+        left_out = self._record.leave_out(found.step)
+        self._schedule = dataclasses.replace(self._schedule, first=there, resumed=True)
+        self._saved_at = there
+        self._window.discard()
+        self._log.rewind(there)
+        self._goodput.rolled_back(there)
+        self._actions = copy.deepcopy(self._actions_before)
+        self._note_bad(found.step, found.values, rolled_back_to=there, left_out=left_out)
 
     def _catch_up(self) -> str | None:
         """Tell the actions what was evaluated before, and evaluate where that is missing."""
         step, reason = self._schedule.first, None
+        if self._store is not None:
+            self._store.recall_metrics(self._log.by_step())
         for evaluated_at, by_task in self._log.evaluations():
             reason = self._consult(evaluated_at, by_task)
             if evaluated_at == step:
@@ -170,13 +263,18 @@ class Loop:
             self._report(step)
         if schedule.save_due(step):
             self._save(step)
+        elif self._store is not None:
+            self._store.tidy()
         return self._evaluate(step) if schedule.evaluation_due(step) else None
 
     def _report(self, step: int) -> None:
         metrics = self._window.close()
         metrics["learning_rate"] = self._trainer.learning_rate(step - 1)
         metrics["goodput"] = self._goodput.share()
+        if "loss" not in metrics:
+            return  # every batch since the last report was left out
         self._log.write(step, "train", metrics)
+        self._tell_store(step, {"train": metrics})
         console.say(train_line(step, metrics))
 
     def _evaluate(self, step: int) -> str | None:
@@ -185,11 +283,16 @@ class Loop:
             by_split: dict[str, Mapping[str, float]] = {}
             for evaluation in self._evaluations:
                 by_split.update(evaluation(self._trainer, step))
-            # written together: a run killed in between evaluates again
+            # all or none: a run killed before this evaluates again
+            self._log.write_together(step, by_split)
+            self._tell_store(step, by_split)
             for split, metrics in by_split.items():
-                self._log.write(step, split, metrics)
                 console.say(_evaluation_line(step, split, metrics))
             return self._consult(step, merge_by_task(by_split))
+
+    def _tell_store(self, step: int, by_split: Mapping[str, Mapping[str, float]]) -> None:
+        if self._store is not None:
+            self._store.note_metrics(step, by_split)
 
     def _consult(self, step: int, by_task: Mapping[str, Mapping[str, float]]) -> str | None:
         """Why one of the actions wants training to end, or None."""
@@ -202,8 +305,16 @@ class Loop:
         self._window.settle()  # raises before a state that went bad is saved
         self._goodput.saved(step)
         with self._account.spending("save"):
-            self._store.save(self._trainer.train_state, self._position)
+            states.refuse_non_finite_params(self._trainer.train_state)
+            self._store.save(self._trainer.train_state, self._position | self._guard_position())
         self._saved_at = step
+
+    def _guard_position(self) -> dict[str, Any]:
+        memory = self._trainer.guard_memory
+        if memory is None and not self._record.bad:
+            return {}
+        saved = None if memory is None else memory.to_json()
+        return {GUARD: {**self._record.to_json(), "memory": saved}}
 
     def _wait(self) -> None:
         if self._store is not None:

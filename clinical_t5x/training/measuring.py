@@ -10,7 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,8 +18,8 @@ import jax
 from clinical_t5x.models.accelerators import peak_flops
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.flops import StepFlops, step_flops
+from clinical_t5x.training.guard import refuse_non_finite
 from clinical_t5x.training.metric_log import per_token
-from clinical_t5x.training.trainer import refuse_non_finite
 
 # What time may go to besides steps: getting started, compiling the update, waiting for a batch
 # while the devices had nothing to do, the part of saving that training waits for, evaluations and
@@ -147,6 +147,15 @@ def _peak_of(device: Any, dtype: str) -> float | None:
     return peak_flops(device.device_kind, dtype, cores=getattr(device, "num_cores", None))
 
 
+# From a step and its metric sums to whether they count; it may end the run.
+Review = Callable[[int, Mapping[str, float]], bool]
+
+
+def _review_finite(step: int, values: Mapping[str, float]) -> bool:
+    refuse_non_finite(step, values["loss"])
+    return True
+
+
 class Window:
     """Metric sums since the last report; reads them late, so that the device is never idle.
 
@@ -154,10 +163,15 @@ class Window:
       model: The model that is trained.
       devices: The devices that it is trained on.
       account: Where the process's time is accounted for.
+      review: Looks at every step's sums, in order, as many steps late on every host; default:
+        refuses a loss that is not finite.
     """
 
-    def __init__(self, model: Any, devices: Any, account: TimeAccount):
+    def __init__(
+        self, model: Any, devices: Any, account: TimeAccount, review: Review = _review_finite
+    ):
         self._model, self._devices, self._account = model, devices, account
+        self._review = review
         self._pending: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque()
         self._sums: collections.Counter[str] = collections.Counter()
         self._steps = 0
@@ -184,6 +198,12 @@ class Window:
         while self._pending:
             self._read_one()
 
+    def discard(self) -> None:
+        """Forget every step since the last report: they are made again."""
+        self._pending.clear()
+        self._sums.clear()
+        self._steps = 0
+
     def device_is_busy(self) -> bool:
         """Whether a step is still being computed."""
         if not self._pending:
@@ -193,7 +213,8 @@ class Window:
     def _read_one(self) -> None:
         step, sums = self._pending.popleft()
         values = {name: float(value) for name, value in jax.device_get(sums).items()}
-        refuse_non_finite(step, values["loss"])
+        if not self._review(step, values):
+            return
         self._sums.update(values)
         self.note = f"loss {per_token(values)['loss']:.4f}"
 

@@ -60,8 +60,13 @@ class MetricLog:
         self._path = self.directory / METRICS_FILE
         self._events: dict[str, EventFile] = {}
         self._writes = writes
-        if writes:
-            _drop_lines_after(self._path, resumed_at)
+        self.rewind(resumed_at)
+
+    def rewind(self, step: int) -> None:
+        """Drop what was logged about steps after `step`: they are made again."""
+        self._begun_at = step
+        if self._writes:
+            _drop_lines_after(self._path, step)
 
     def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Log one point.
@@ -71,10 +76,20 @@ class MetricLog:
           split: 'train', or 'eval/<task>'.
           metrics: Numbers by name.
         """
+        self.write_together(step, {split: metrics})
+
+    def write_together(self, step: int, by_split: Mapping[str, Mapping[str, float]]) -> None:
+        """Log the points of one step, all or none of them."""
         if not self._writes:
             return
-        self._append({"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}})
-        self._event_file(split).write(step, metrics)
+        self._append(
+            *(
+                {"step": step, "split": split, **{k: round(v, 9) for k, v in metrics.items()}}
+                for split, metrics in by_split.items()
+            )
+        )
+        for split, metrics in by_split.items():
+            self._event_file(split).write(step, metrics)
 
     def write_run_line(self, step: int, **facts: Any) -> None:
         """Note in metrics.jsonl alone what happened to the run at a step."""
@@ -85,18 +100,29 @@ class MetricLog:
         """What `write_run_line` noted, oldest first."""
         return [line for line in _read_lines(self._path) if line["split"] == _RUN]
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, *lines: Mapping[str, Any]) -> None:
         with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+
+    def by_step(self) -> list[tuple[int, dict[str, dict[str, float]]]]:
+        """What was logged before this process began: (step, metrics by split), oldest first.
+
+        Lines about later steps, which another process may not have removed yet, are left out.
+        """
+        found: dict[int, dict[str, dict[str, float]]] = {}
+        for point in read_metrics(self.directory):
+            if point["step"] <= self._begun_at:
+                metrics = {k: v for k, v in point.items() if k not in ("step", "split")}
+                found.setdefault(point["step"], {})[point["split"]] = metrics
+        return sorted(found.items())
 
     def evaluations(self) -> list[tuple[int, dict[str, dict[str, float]]]]:
-        """What was evaluated so far: (step, metrics by task), oldest first."""
-        by_step: dict[int, dict[str, dict[str, float]]] = {}
-        for point in read_metrics(self.directory):
-            if point["split"] != "train":
-                metrics = {k: v for k, v in point.items() if k not in ("step", "split")}
-                by_step.setdefault(point["step"], {})[point["split"]] = metrics
-        return [(step, merge_by_task(by_split)) for step, by_split in sorted(by_step.items())]
+        """What was evaluated before this process began: (step, metrics by task), oldest first."""
+        evaluated = (
+            (step, {split: found for split, found in by_split.items() if "/" in split})
+            for step, by_split in self.by_step()
+        )
+        return [(step, merge_by_task(by_split)) for step, by_split in evaluated if by_split]
 
     def _event_file(self, split: str) -> EventFile:
         if split not in self._events:

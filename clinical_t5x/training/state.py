@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from clinical_t5x.partitioning import PjitPartitioner
+from clinical_t5x.training.guard import NonFiniteLossError
 from clinical_t5x.training.optimizer import BoundOptimizer
 
 
@@ -87,3 +88,26 @@ def state_from_params(
     opt_state = jax.jit(build, out_shardings=shardings_of(abstract.opt_state))(params)
     placed_step = jax.device_put(jnp.asarray(step, jnp.int32), abstract.step.sharding)
     return TrainState(placed_step, params, opt_state)
+
+
+@jax.jit
+def _is_finite(array: jax.Array) -> jax.Array:
+    return jnp.all(jnp.isfinite(array))
+
+
+def refuse_non_finite_params(state: TrainState) -> None:
+    """Refuse to save parameters that would make every later loss NaN.
+
+    A gradient may overflow where the loss did not: only the next loss would show it.
+
+    Raises:
+      NonFiniteLossError: naming the parameter.
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        # one program at a time, as for checksums
+        if not bool(jax.device_get(_is_finite(leaf))):
+            raise NonFiniteLossError(
+                f"{jax.tree_util.keystr(path)} is not finite after step {int(state.step)}, though "
+                "the loss was: training stopped, the checkpoints before it are kept. Try a lower "
+                "learning rate, or trainer.LossGuard.policy = 'skip'"
+            )

@@ -12,17 +12,10 @@ import jax
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.training import hosts
 from clinical_t5x.training import state as states
-from clinical_t5x.training.guard import (
-    GuardMemory,
-    LossGuard,
-    NonFiniteLossError,
-    refuse_non_finite,
-)
+from clinical_t5x.training.guard import GuardMemory, LossGuard
 from clinical_t5x.training.optimizer import bind_optimizer
 from clinical_t5x.training.schedule import LearningRateFn
 from clinical_t5x.training.step import make_eval_step, make_guarded_step, make_train_step
-
-__all__ = ["NonFiniteLossError", "Trainer", "refuse_non_finite"]
 
 
 class Trainer:

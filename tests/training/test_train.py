@@ -15,8 +15,8 @@ from clinical_t5x.training.config import (
     RestoreCheckpointConfig,
     SaveCheckpointConfig,
 )
+from clinical_t5x.training.guard import NonFiniteLossError
 from clinical_t5x.training.metric_log import read_metrics
-from clinical_t5x.training.trainer import NonFiniteLossError
 from tests.training import standin
 
 
