@@ -57,7 +57,7 @@ def refuse_non_finite(step: int, loss: float) -> None:
         raise NonFiniteLossError(
             f"the loss at step {step} is {loss}: training stopped, the checkpoints before it are "
             "kept. Try a lower learning rate (create_learning_rate_scheduler.base_learning_rate), "
-            "a longer warm-up, dtype = 'float32', or trainer.LossGuard.policy = 'skip'"
+            "a longer warm-up, dtype = 'float32', or guard.LossGuard.policy = 'skip'"
         )
 
 

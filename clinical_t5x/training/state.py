@@ -109,5 +109,5 @@ def refuse_non_finite_params(state: TrainState) -> None:
             raise NonFiniteLossError(
                 f"{jax.tree_util.keystr(path)} is not finite after step {int(state.step)}, though "
                 "the loss was: training stopped, the checkpoints before it are kept. Try a lower "
-                "learning rate, or trainer.LossGuard.policy = 'skip'"
+                "learning rate, or guard.LossGuard.policy = 'skip'"
             )
