@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn import initializers
 
+from clinical_t5x.models.attention_kernels import kernel_for
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.layers import Dense, adapter_keys, adapter_of, dropout
 
@@ -73,15 +74,34 @@ class Attention(nnx.Module):
         q_BQHF = self.heads(self.query(x_BQD, keys[0]))
         k_BKHF = self.heads(self.key(memory_BKD, keys[1]))
         v_BKHF = self.heads(self.value(memory_BKD, keys[2]))
+        v_BKHF = self._drop_keys(v_BKHF, dropout_key)
+        kernel = kernel_for(self.config, q_BQHF)
+        if kernel is not None:
+            mixed_BQHF = kernel(q_BQHF, k_BKHF, v_BKHF, bias_HQK, mask)
+            return self.out(mixed_BQHF.reshape(*x_BQD.shape[:2], -1), keys[3])
         logits_BHQK = self._logits("bqhf,bkhf->bhqk", q_BQHF, k_BKHF)
         if bias_HQK is not None:
             # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
             ones_B = jnp.ones(x_BQD.shape[0])
             logits_BHQK = logits_BHQK + jnp.einsum("b,hqk->bhqk", ones_B, bias_HQK)
         weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK, mask)
-        weights_BHQK = dropout(weights_BHQK, dropout_key, self.config.dropout_rate)
         mixed_BQHF = jnp.einsum("bhqk,bkhf->bqhf", weights_BHQK, v_BKHF)
         return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2), keys[3])
+
+    def _drop_keys(self, v_BKHF, dropout_key) -> jax.Array:
+        """Dropout of the attention weights, done on the values.
+
+        T5 draws one mask for all queries (see `dropout`): a key's weight is dropped everywhere or
+        nowhere, and so its value may be dropped instead. The numbers are the same, and the array
+        that is read and written is smaller by the queries' length over head_dim; and kernels that
+        never write the weights need to know nothing of it.
+        """
+        if dropout_key is None or self.config.dropout_rate == 0.0:
+            return v_BKHF
+        batch, length, heads, _ = v_BKHF.shape
+        ones_BH1K = jnp.ones((batch, heads, 1, length), v_BKHF.dtype)
+        kept_BH1K = dropout(ones_BH1K, dropout_key, self.config.dropout_rate)
+        return v_BKHF * jnp.moveaxis(kept_BH1K[:, :, 0], 1, 2)[..., None]
 
     def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
         """One position of self-attention against a cache; the new position is written into it.

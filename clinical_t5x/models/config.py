@@ -9,6 +9,7 @@ import jax.numpy as jnp
 ACTIVATIONS = ("relu", "gelu", "linear", "silu", "swish")
 REMAT_POLICIES = ("none", "minimal", "full")
 LORA_TARGETS = ("q", "k", "v", "o", "wi", "wo")
+ATTENTION_IMPLEMENTATIONS = ("xla", "cudnn", "pallas")
 _COMPUTE_DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -35,6 +36,11 @@ class T5Config:
         loop, so that compile time does not grow with depth. The results are the same.
       remat_policy: what the backward pass recomputes: "none", "minimal" (all but matrix products)
         or "full" (each layer from its input). The results are the same.
+      attention_implementation: what computes attention over whole sequences: "xla", or on its own
+        kind of device "cudnn" (NVIDIA GPU) or "pallas" (TPU); elsewhere these mean "xla" too (see
+        `attention_kernels`). Decoding step by step is always XLA's.
+      logits_mebibytes: float32 logits that the loss holds at once on a device; where there would be
+        more they are made, used and forgotten in parts (see `projected_loss`).
       lora_rank: 0 trains all parameters; above, only low-rank adapters of this rank (see `lora`).
       lora_alpha: an adapter's product is multiplied by `lora_alpha / lora_rank`.
       lora_targets: what has adapters: "q", "k", "v", "o" of every attention, "wi" (both of a gated
@@ -56,6 +62,8 @@ class T5Config:
     float32_attention_logits: bool = False
     scan_layers: bool = False
     remat_policy: str = "none"
+    attention_implementation: str = "xla"
+    logits_mebibytes: float = 256.0
     lora_rank: int = 0
     lora_alpha: float = 16.0
     lora_targets: tuple[str, ...] = ("q", "v")
@@ -77,6 +85,12 @@ class T5Config:
         self._require(known, "mlp_activations", f"names out of {ACTIVATIONS}")
         self._require(
             self.remat_policy in REMAT_POLICIES, "remat_policy", f"one of {REMAT_POLICIES}"
+        )
+        self._require(self.logits_mebibytes > 0, "logits_mebibytes", "above 0")
+        self._require(
+            self.attention_implementation in ATTENTION_IMPLEMENTATIONS,
+            "attention_implementation",
+            f"one of {ATTENTION_IMPLEMENTATIONS}",
         )
         self._require_adapters()
 

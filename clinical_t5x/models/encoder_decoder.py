@@ -12,9 +12,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from clinical_t5x.models import losses
+from clinical_t5x.models.activations import LOGITS, constrain
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.decoding import beam_search
 from clinical_t5x.models.network import T5, Transformer
+from clinical_t5x.models.projected_loss import TargetLosses, weighted_cross_entropy
 
 Batch = Mapping[str, jax.Array]
 Params = dict[str, Any]
@@ -145,13 +147,18 @@ class EncoderDecoderModel:
 
     def logits(self, params: Params, batch: Batch, dropout_rng=None) -> jax.Array:
         """Teacher-forced float32 logits `[B, Q, V]` of the batch's targets."""
+        network, x_BQD = self._decoded(params, batch, dropout_rng)
+        return constrain(network.logits(x_BQD), LOGITS)
+
+    def _decoded(self, params: Params, batch: Batch, dropout_rng) -> tuple[T5, jax.Array]:
+        """The network, and what it projects to logits, `[B, Q, D]`."""
         encoder_key, decoder_key = (
             (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
         )
         network = self.bind(params)
         encoder_segments = batch.get("encoder_segment_ids")
         encoded = network.encode(batch["encoder_input_tokens"], encoder_segments, encoder_key)
-        return network.decode(
+        x_BQD = network.decode_to_width(
             encoded,
             batch["encoder_input_tokens"],
             batch["decoder_input_tokens"],
@@ -159,6 +166,7 @@ class EncoderDecoderModel:
             batch.get("decoder_segment_ids"),
             decoder_key,
         )
+        return network, x_BQD
 
     def loss_fn(
         self, params: Params, batch: Batch, dropout_rng: jax.Array | None = None
@@ -178,21 +186,24 @@ class EncoderDecoderModel:
           `cross_ent_loss` and `num_targets` over targets that are neither sentinels nor
           end-of-sequence.
         """
-        logits = self.logits(params, batch, dropout_rng)
-        targets = batch["decoder_target_tokens"]
-        loss, z_part = losses.cross_entropy_with_logits(
-            logits, targets, self._z_loss, self._label_smoothing
-        )
         factor, weights = losses.normalizing_factor_and_weights(
             self._loss_normalizing_factor, batch
         )
-        total = jnp.sum(loss * weights) / factor
-        return total, self._sums(logits, loss, z_part, batch)
+        network, x_BQD = self._decoded(params, batch, dropout_rng)
+        total, of_targets = weighted_cross_entropy(
+            *network.logit_factors(x_BQD),
+            batch["decoder_target_tokens"],
+            weights,
+            z_loss=self._z_loss,
+            label_smoothing=self._label_smoothing,
+            mebibytes=self.config.logits_mebibytes,
+        )
+        return total / factor, self._sums(of_targets, batch)
 
-    def _sums(self, logits, loss, z_part, batch) -> dict[str, jax.Array]:
+    def _sums(self, of_targets: TargetLosses, batch: Batch) -> dict[str, jax.Array]:
+        loss, z_part, correct = of_targets
         targets = batch["decoder_target_tokens"]
         weights = losses.target_weights(batch)
-        correct = jnp.argmax(logits, axis=-1) == targets
         sums = {
             "loss": jnp.sum(loss * weights),
             "z_loss": jnp.sum(z_part * weights),
@@ -302,9 +313,15 @@ class EncoderDecoderModel:
         return (scores, {"token_scores": token_scores}) if return_intermediates else scores
 
     def _token_scores_traced(self, params, batch) -> jax.Array:
-        logits = self.logits(params, batch)
-        loss, _ = losses.cross_entropy_with_logits(logits, batch["decoder_target_tokens"])
-        return -loss * losses.target_weights(batch)
+        weights = losses.target_weights(batch)
+        network, x_BQD = self._decoded(params, batch, None)
+        _, of_targets = weighted_cross_entropy(
+            *network.logit_factors(x_BQD),
+            batch["decoder_target_tokens"],
+            weights,
+            mebibytes=self.config.logits_mebibytes,
+        )
+        return -of_targets.loss * weights
 
 
 def get_input_vocabulary(model: EncoderDecoderModel) -> Any:

@@ -55,29 +55,47 @@ def split_key(key: jax.Array | None, count: int) -> tuple[jax.Array | None, ...]
 
 @jax.custom_vjp
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel` for `[..., in]` and `[in, out]`, with a gradient that transposes no activation.
+    """`x @ kernel` for `[..., in]` and float32 `[in, out]`, computed in the dtype of `x`.
 
-    What autodiff makes of it has XLA copy both activations into transposed order for the kernel's
-    gradient; on a CPU these copies, with the activation function computed in them, took a fifth of
-    a training step.
+    The gradient is written out for two reasons. What autodiff makes of it has XLA copy both
+    activations into transposed order for the kernel's gradient; on a CPU these copies, with the
+    activation function computed in them, took a fifth of a training step. And with half-precision
+    activations autodiff would round the kernel's gradient to half precision before devices and
+    microbatches add theirs up; this one leaves the matrix product in float32.
     """
-    return jnp.dot(x, kernel)
+    return jnp.dot(x, kernel.astype(x.dtype))
 
 
 def _matmul_forward(x, kernel):
-    return jnp.dot(x, kernel), (x, kernel)
+    return jnp.dot(x, kernel.astype(x.dtype)), (x, kernel)
 
 
 def _matmul_backward(residuals, gradient):
     x, kernel = residuals
-    of_x = jax.lax.dot_general(gradient, kernel, (((gradient.ndim - 1,), (1,)), ((), ())))
+    rounded = kernel.astype(x.dtype)
+    of_x = jax.lax.dot_general(gradient, rounded, (((gradient.ndim - 1,), (1,)), ((), ())))
     flat_x = x.reshape(-1, x.shape[-1])
     flat_gradient = gradient.reshape(-1, gradient.shape[-1])
-    of_kernel = jax.lax.dot_general(flat_x, flat_gradient, (((0,), (0,)), ((), ())))
+    of_kernel = jax.lax.dot_general(
+        flat_x, flat_gradient, (((0,), (0,)), ((), ())), preferred_element_type=kernel.dtype
+    )
     return of_x, of_kernel
 
 
 matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+def vocabulary_logits(x: jax.Array, table: jax.Array, vocab_dim: int) -> jax.Array:
+    """Project float32 `[..., D]` to `[..., V]`.
+
+    Args:
+      x: what is projected.
+      table: float32, an embedding `[V, D]` or a kernel `[D, V]`.
+      vocab_dim: which dim of the table is the vocabulary: 0 or 1.
+    """
+    if vocab_dim == 1:
+        return matmul(x, table)
+    return jax.lax.dot_general(x, table, (((x.ndim - 1,), (1,)), ((), ())))
 
 
 class Dense(nnx.Module):
@@ -111,12 +129,12 @@ class Dense(nnx.Module):
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         """Map the last dim of `x`; `dropout_key` is for what goes into the adapter."""
         x = x.astype(self.dtype)
-        y = matmul(x, self.kernel[...].astype(self.dtype))
+        y = matmul(x, self.kernel[...])
         if self.adapter is None:
             return y
         x = dropout(x, dropout_key, self.adapter.lora_dropout_rate)
-        low = matmul(x, self.lora_a[...].astype(self.dtype))
-        return y + scale(self.adapter) * matmul(low, self.lora_b[...].astype(self.dtype))
+        low = matmul(x, self.lora_a[...])
+        return y + scale(self.adapter) * matmul(low, self.lora_b[...])
 
 
 def adapter_of(config: T5Config, target: str) -> T5Config | None:
@@ -144,11 +162,11 @@ class RMSNorm(nnx.Module):
         self.dtype = config.compute_dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Norm the last dim of `x`, in float32."""
+        """Norm and scale the last dim of `x` in float32, where the scale's gradient is summed."""
         x = x.astype(jnp.float32)
         mean_square = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
         normed = x * jax.lax.rsqrt(mean_square + NORM_EPSILON)
-        return normed.astype(self.dtype) * self.scale[...].astype(self.dtype)
+        return (normed * self.scale[...]).astype(self.dtype)
 
 
 class MLP(nnx.Module):

@@ -47,7 +47,7 @@ def cross_entropy_with_logits(
       The loss with its z-loss part, and the z-loss part alone, `[...]` each. No gradient flows
       through the second.
     """
-    return _cross_entropy_forward(logits, targets, z_loss, label_smoothing)[0]
+    return cross_entropy_forward(logits, targets, z_loss, label_smoothing)[0]
 
 
 def _smoothing(vocab_size: int, label_smoothing: float) -> tuple[float, float, float]:
@@ -65,7 +65,8 @@ def _is_target(logits, targets):
     )
 
 
-def _cross_entropy_forward(logits, targets, z_loss, label_smoothing):
+def cross_entropy_forward(logits, targets, z_loss: float, label_smoothing: float):
+    """`cross_entropy_with_logits`, and what `cross_entropy_backward` needs of it."""
     high, low, entropy = _smoothing(logits.shape[-1], label_smoothing)
     log_z = jax.nn.logsumexp(logits, axis=-1)
     expected = (high - low) * jnp.sum(logits, axis=-1, where=_is_target(logits, targets))
@@ -75,7 +76,8 @@ def _cross_entropy_forward(logits, targets, z_loss, label_smoothing):
     return (log_z - expected - entropy + z_part, z_part), (logits, targets, log_z)
 
 
-def _cross_entropy_backward(z_loss, label_smoothing, residuals, cotangents):
+def cross_entropy_backward(z_loss: float, label_smoothing: float, residuals, cotangents):
+    """Gradient by the logits, given those by the two results (the second is not used)."""
     logits, targets, log_z = residuals
     high, low, _ = _smoothing(logits.shape[-1], label_smoothing)
     of_loss = cotangents[0][..., None]
@@ -85,7 +87,7 @@ def _cross_entropy_backward(z_loss, label_smoothing, residuals, cotangents):
     return (of_loss * (slope - wanted)).astype(logits.dtype), None
 
 
-cross_entropy_with_logits.defvjp(_cross_entropy_forward, _cross_entropy_backward)
+cross_entropy_with_logits.defvjp(cross_entropy_forward, cross_entropy_backward)
 
 
 def target_weights(batch: Mapping[str, jax.Array]) -> jax.Array:

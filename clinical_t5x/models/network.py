@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from clinical_t5x.models.activations import RESIDUAL, constrain
+from clinical_t5x.models.activations import LOGITS, RESIDUAL, constrain
 from clinical_t5x.models.cache import DecodeCache
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import TokenEmbedder
+from clinical_t5x.models.layers import TokenEmbedder, vocabulary_logits
 from clinical_t5x.models.stacks import Decoder, Encoder
 
 
@@ -55,7 +55,27 @@ class T5(nnx.Module):
         decoder_segment_ids=None,
         dropout_key=None,
     ) -> jax.Array:
-        """Float32 logits `[B, Q, V]` of every target position, given the targets before it.
+        """Float32 logits `[B, Q, V]` of every target position, given the targets before it."""
+        x = self.decode_to_width(
+            encoded_BKD,
+            encoder_tokens_BK,
+            decoder_input_tokens_BQ,
+            encoder_segment_ids,
+            decoder_segment_ids,
+            dropout_key,
+        )
+        return constrain(self.logits(x), LOGITS)
+
+    def decode_to_width(
+        self,
+        encoded_BKD,
+        encoder_tokens_BK,
+        decoder_input_tokens_BQ,
+        encoder_segment_ids=None,
+        decoder_segment_ids=None,
+        dropout_key=None,
+    ) -> jax.Array:
+        """What `logits` projects to the vocabulary: `[B, Q, D]` of every target position.
 
         Padding after the targets needs no mask: attention looks back only.
         """
@@ -66,19 +86,25 @@ class T5(nnx.Module):
         cross_mask = attention_mask(
             None, encoder_tokens_BK > 0, decoder_segment_ids, encoder_segment_ids
         )
-        x = self.decoder(embedded, encoded_BKD, self_mask, cross_mask, dropout_key)
-        return constrain(self.logits(x), ("batch", "length", "vocab"))
+        return self.decoder(embedded, encoded_BKD, self_mask, cross_mask, dropout_key)
 
     def logits(self, x: jax.Array) -> jax.Array:
         """Project `[..., D]` to `[..., V]` in float32."""
+        return vocabulary_logits(*self.logit_factors(x))
+
+    def logit_factors(self, x: jax.Array) -> tuple[jax.Array, jax.Array, int]:
+        """What logits are a product of, in float32.
+
+        Returns:
+          `x` `[..., D]`; the table, an embedding `[V, D]` or a kernel `[D, V]`; and the number of
+          its dim that is the vocabulary.
+        """
         x = x.astype(jnp.float32)
         if not self.config.logits_via_embedding:
-            return self.decoder.logits_dense(x)
+            return x, self.decoder.logits_dense.kernel[...], 1
         # T5 1.0 rescales, because the embedding's unit variance would make the tied logits too
         # large.
-        x = x / math.sqrt(self.config.emb_dim)
-        embedding_VD = self.token_embedder.embedding[...]
-        return jax.lax.dot_general(x, embedding_VD, (((x.ndim - 1,), (1,)), ((), ())))
+        return x / math.sqrt(self.config.emb_dim), self.token_embedder.embedding[...], 0
 
     def init_cache(self, tokens_BK, *, num_decodes: int, max_length: int) -> DecodeCache:
         """Encode token ids and return the cache from which their decoding starts."""

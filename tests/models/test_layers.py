@@ -18,6 +18,19 @@ def test_matmul_has_the_gradient_of_the_plain_product():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_half_precision_activations_give_a_kernel_its_gradient_in_float32():
+    """Not rounded to half precision before devices and microbatches add theirs up."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (4, 300, 16)).astype(jnp.bfloat16)
+    kernel = jax.random.normal(keys[1], (16, 8))
+    direction = jax.random.normal(keys[2], (4, 300, 8)).astype(jnp.bfloat16)
+    found = jax.grad(lambda kernel: jnp.sum(jnp.float32(matmul(x, kernel) * direction)))(kernel)
+    exact = np.einsum("bqi,bqo->io", np.float64(x), np.float64(direction))
+    assert found.dtype == jnp.float32
+    assert matmul(x, kernel).dtype == jnp.bfloat16
+    assert np.linalg.norm(found - exact) < 1e-6 * np.linalg.norm(exact)
+
+
 def test_rms_norm_scales_to_unit_mean_square_and_takes_no_mean_off():
     norm = RMSNorm(T5Config(vocab_size=128, emb_dim=8))
     x = 3.0 + jax.random.normal(jax.random.key(0), (4, 8))

@@ -215,6 +215,23 @@ def test_bfloat16_stays_close_to_float32(params, batches):
     )
 
 
+@pytest.mark.parametrize("mebibytes", [256.0, 0.01], ids=["whole", "in parts"])
+def test_in_bfloat16_loss_metrics_and_gradients_stay_float32(params, batches, mebibytes):
+    batch, key = batches(1, 4, 12, 8), jax.random.key(5)
+    half = model_of(dtype="bfloat16", logits_mebibytes=mebibytes)
+    step = jax.jit(jax.value_and_grad(half.loss_fn, has_aux=True))
+    (loss, sums), gradients = step(params, batch, key)
+    assert {x.dtype for x in jax.tree.leaves((loss, sums, gradients))} == {jnp.dtype("float32")}
+    exact, exact_gradients = loss_and_gradients(model_of(), params, batch)
+    assert float(loss) == pytest.approx(float(exact), rel=0.01)
+    for name, array in t5x_names.to_named(gradients, CONFIG).items():
+        difference = np.linalg.norm(array - exact_gradients[name])
+        assert difference < 0.05 * np.linalg.norm(exact_gradients[name]), name
+        # none was rounded to half precision on its way
+        rounded = np.asarray(jnp.float32(jnp.bfloat16(array)))
+        assert np.mean(rounded[array != 0] == array[array != 0]) < 0.1, name
+
+
 def test_initial_numbers_have_t5x_scales():
     config = T5Config(vocab_size=1024, emb_dim=256, num_encoder_layers=1, num_decoder_layers=1)
     model = EncoderDecoderModel(Transformer(config), None, None)
