@@ -260,6 +260,24 @@ class PjitPartitioner:
         specs = [NamedSharding(self.mesh, placement.spec) for placement in placements]
         return jax.tree.unflatten(jax.tree.structure(abstract_tree), specs)
 
+    def constrain(self, x: jax.Array, logical_axes: tuple[str, ...]) -> jax.Array:
+        """Lay an activation out as the rules say, inside of a jitted function.
+
+        Without it a compiler may take the layout of a parameter for the activations that it meets,
+        and then moves whole activations between devices where moving the parameter would do. A dim
+        that does not divide is left to the compiler.
+
+        Args:
+          x: any array of the computation.
+          logical_axes: names of its dims: batch, length, embed, vocab, ... or parameters' names.
+        """
+        if self.mesh.size == 1:
+            return x
+        spec, fallbacks = self._spec(x.shape, logical_axes)
+        if fallbacks:
+            spec = [PartitionSpec.UNCONSTRAINED if axes is None else axes for axes in spec]
+        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, PartitionSpec(*spec)))
+
     def _place(self, name: str, leaf: Any, logical: tuple[str, ...]) -> Placement:
         shape = tuple(leaf.shape)
         if len(logical) != len(shape):

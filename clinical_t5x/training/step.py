@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from clinical_t5x.console import UserError
 from clinical_t5x.models import lora, losses
+from clinical_t5x.models.activations import activation_constraint
 from clinical_t5x.partitioning import BATCH_AXES, PjitPartitioner
 from clinical_t5x.training import hosts
 from clinical_t5x.training.guard import GuardMemory, LossGuard
@@ -121,7 +122,8 @@ def _update_fn(
         batch = {name: feature for name, feature in batch.items() if name != hosts.STOP}
         dropout_rng = jax.random.fold_in(key, state.step)
         trained, kept = lora.split(state.params)
-        grads, metrics = gradient(trained, kept, batch, dropout_rng)
+        with activation_constraint(partitioner.constrain):
+            grads, metrics = gradient(trained, kept, batch, dropout_rng)
         # the reduction over replicas ends where each parameter lives
         grads = jax.lax.with_sharding_constraint(grads, lora.split(shardings.params)[0])
         updates, opt_state = optimizer.transformation.update(grads, state.opt_state, state.params)
@@ -137,7 +139,8 @@ def make_eval_step(model: Any, partitioner: PjitPartitioner) -> Callable[[Any, B
     """The jitted `(params, batch) -> metric sums`, without dropout."""
 
     def eval_step(params: Any, batch: Batch) -> Metrics:
-        return model.loss_fn(params, batch, None)[1]
+        with activation_constraint(partitioner.constrain):
+            return model.loss_fn(params, batch, None)[1]
 
     return jax.jit(eval_step, out_shardings=partitioner.replicated)
 

@@ -1,0 +1,198 @@
+"""Which collectives a compiled program runs in a step, how often, and how many bytes they make.
+
+Read from the program's text (HLO). A loop's body is written once and runs as often as the loop
+turns, which the compiler notes where it knows it; every instruction is counted that often.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+KINDS = (
+    "all-gather",
+    "all-reduce",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+    "ragged-all-to-all",
+)
+
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?[\])}]) ([\w\-]+)\(")
+_SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+_CALLED = re.compile(
+    r"(?:body|condition|calls|to_apply|branch_computations)=\{?([^,}]+(?:, ?%[^,}]+)*)"
+)
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_GROUPS = re.compile(r"replica_groups=(\{\{[\d,{} ]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
+_MESH_GROUPS = re.compile(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}")
+_PAIRS = re.compile(r"source_target_pairs=\{(\{[\d,{} ]*\})\}")
+
+_BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+    """All collectives of one kind in a step.
+
+    Attributes:
+      kind: such as "all-gather".
+      instructions: how many the program has.
+      times: how often they run in a step, loops counted.
+      bytes: what they make on one device in a step, loops counted.
+      across_slices: the part of `times` that joins devices of several slices.
+    """
+
+    kind: str
+    instructions: int
+    times: int
+    bytes: int
+    across_slices: int = 0
+
+
+@dataclasses.dataclass
+class _Found:
+    kind: str
+    bytes: int
+    across_slices: bool
+
+
+@dataclasses.dataclass
+class _Computation:
+    """Its collectives, and (what it calls, how often)."""
+
+    collectives: list[_Found] = dataclasses.field(default_factory=list)
+    calls: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+
+
+def read_collectives(hlo: str, *, devices_per_slice: int | None = None) -> list[Collective]:
+    """The collectives of a compiled program, one entry a kind, the most bytes first.
+
+    Args:
+      hlo: the program's text after compilation.
+      devices_per_slice: to tell which join several slices; None where there is one slice.
+    """
+    computations, entry = _computations(hlo, devices_per_slice)
+    runs = _runs(computations, entry)
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for name, computation in computations.items():
+        for found in computation.collectives if runs[name] else ():
+            total = totals[found.kind]
+            total[0] += 1
+            total[1] += runs[name]
+            total[2] += runs[name] * found.bytes
+            total[3] += runs[name] * found.across_slices
+    found = [Collective(kind, *total) for kind, total in totals.items()]
+    return sorted(found, key=lambda one: (-one.bytes, one.kind))
+
+
+def _computations(hlo: str, devices_per_slice: int | None) -> tuple[dict[str, _Computation], str]:
+    computations: dict[str, _Computation] = {}
+    entry, current = "", None
+    for line in hlo.splitlines():
+        header = _COMPUTATION.match(line)
+        if header:
+            current = computations.setdefault(header[2], _Computation())
+            entry = header[2] if header[1] else entry
+        elif current is not None and " = " in line:
+            _take(line, current, devices_per_slice)
+    return computations, entry
+
+
+def _take(line: str, computation: _Computation, devices_per_slice: int | None) -> None:
+    trips = _TRIPS.search(line)
+    for names in _CALLED.findall(line):
+        for name in names.split(","):
+            computation.calls.append((name.strip().lstrip("%"), int(trips[1]) if trips else 1))
+    instruction = _INSTRUCTION.match(line)
+    if instruction is None:
+        return
+    kind = instruction[2].removesuffix("-start")
+    if kind in KINDS:
+        size = _result_bytes(instruction[1], started=instruction[2] != kind)
+        crosses = devices_per_slice is not None and _crosses(line, devices_per_slice)
+        computation.collectives.append(_Found(kind, size, crosses))
+
+
+def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:
+    """How often each computation runs in one run of the program."""
+    runs: dict[str, int] = defaultdict(int)
+
+    def walk(name: str, times: int) -> None:
+        if name not in computations:
+            return
+        runs[name] += times
+        for called, trips in computations[name].calls:
+            walk(called, times * trips)
+
+    walk(entry, 1)
+    return runs
+
+
+def _result_bytes(shape: str, *, started: bool) -> int:
+    """Bytes of an instruction's result; of an asynchronous one's, which repeats its operand."""
+    sizes = [_bytes(kind, dims) for kind, dims in _SHAPE.findall(shape)]
+    sizes = [size for size in sizes if size > 4] or sizes  # counters of asynchronous operations
+    if not sizes:
+        return 0
+    return max(sizes) if started else sum(sizes)
+
+
+def _bytes(kind: str, dims: str) -> int:
+    bits = _BITS.get(kind) or int(re.sub(r"\D", "", kind) or 0)
+    return math.prod(int(size) for size in dims.split(",") if size) * bits // 8
+
+
+def _crosses(line: str, devices_per_slice: int) -> bool:
+    """Whether devices of several slices take part together; all do where no groups are said."""
+    groups = _groups_of(line)
+    if not groups:
+        return True
+    return any(len({device // devices_per_slice for device in group}) > 1 for group in groups)
+
+
+def _groups_of(line: str) -> list[list[int]]:
+    """Which devices take part together, by their place in the mesh; [] for all of them."""
+    listed = _GROUPS.search(line) or _PAIRS.search(line)
+    if listed is not None:
+        return list(_groups(listed[1]))
+    of_mesh = _MESH_GROUPS.search(line)
+    return [] if of_mesh is None else _mesh_groups(*of_mesh.groups())
+
+
+def _groups(text: str) -> Iterator[list[int]]:
+    """Groups of devices as HLO writes them: a list of lists, or dims of an iota."""
+    if text.startswith("{"):
+        for group in re.findall(r"\{([\d, ]+)\}", text.replace("{{", "{").replace("}}", "}")):
+            yield [int(device) for device in group.split(",")]
+        return
+    import numpy as np
+
+    sizes, source, *order = (
+        [int(size) for size in part.split(",")] for part in re.findall(r"[\[(]([\d,]+)[\])]", text)
+    )
+    devices = np.arange(math.prod(source)).reshape(source)
+    if order:
+        devices = devices.transpose(order[0])
+    for group in devices.reshape(sizes):
+        yield [int(device) for device in group.ravel()]
+
+
+def _mesh_groups(axes: str, joined: str) -> list[list[int]]:
+    """Groups that reach along some axes of a mesh: `mesh['a'=4,'b'=2] {'b'}`; [] if unreadable."""
+    import numpy as np
+
+    sizes = {name: int(count) for name, count in re.findall(r"'(\w+)'=(\d+)", axes)}
+    names = re.findall(r"'(\w+)'", joined)
+    if not set(names) <= set(sizes) or ":" in joined:
+        return []
+    devices = np.arange(math.prod(sizes.values())).reshape(list(sizes.values()))
+    places = [list(sizes).index(name) for name in names]
+    last = range(devices.ndim - len(places), devices.ndim)
+    groups = np.moveaxis(devices, places, last).reshape(-1, math.prod(sizes[n] for n in names))
+    return groups.tolist()
