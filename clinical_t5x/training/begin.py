@@ -20,6 +20,7 @@ from clinical_t5x.training.measuring import TimeAccount
 from clinical_t5x.training.metric_log import MetricLog
 from clinical_t5x.training.profile_window import ProfileWindow
 from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.trackers import open_trackers
 from clinical_t5x.training.trainer import Trainer
 from clinical_t5x.training.validation import decoded_evaluation, held_out_loss
 
@@ -69,10 +70,10 @@ class ReadyRun:
 
     def run(self) -> str | None:
         """Compile and loop to the end; returns why an action ended it early, or None."""
-        self.account.spend_rest("start")
-        log = MetricLog(
-            self.request.model_dir, self.schedule.first, writes=jax.process_index() == 0
-        )
+        request, writes = self.request, jax.process_index() == 0
+        asked = request.trackers if writes else ()
+        trackers = open_trackers(asked, request.model_dir, request.numbers())
+        log = MetricLog(request.model_dir, self.schedule.first, writes=writes, trackers=trackers)
         loop = Loop(
             self.trainer,
             self.make_batch,
@@ -81,20 +82,25 @@ class ReadyRun:
             self.store,
             self.position,
             self.evaluations,
-            self.request.actions,
+            request.actions,
             self.account,
             self.record,
         )
+        self.account.spend_rest("start")
+        finished = False
         try:
             if self.schedule.first < self.schedule.last:
                 # before the loop, so that Ctrl-C still ends the run at once
                 with self.account.spending("compile"):
                     self.trainer.compile(self.make_batch(self.schedule.first))
                 console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
-            return loop.run()
+            reason = loop.run()
+            finished = True
+            return reason
         finally:  # whatever ended the run, a checkpoint that was begun is finished
             if self.store is not None:
                 self.store.close()
+            log.close(finished=finished)
 
 
 def begin_run(

@@ -174,7 +174,7 @@ class Window:
         self._review = review
         self._pending: collections.deque[tuple[int, Mapping[str, jax.Array]]] = collections.deque()
         self._sums: collections.Counter[str] = collections.Counter()
-        self._steps = 0
+        self._steps = self._counted = 0
         self._cost: StepCost | None = None
         self.note = ""
 
@@ -202,7 +202,7 @@ class Window:
         """Forget every step since the last report: they are made again."""
         self._pending.clear()
         self._sums.clear()
-        self._steps = 0
+        self._steps = self._counted = 0
 
     def device_is_busy(self) -> bool:
         """Whether a step is still being computed."""
@@ -216,6 +216,7 @@ class Window:
         if not self._review(step, values):
             return
         self._sums.update(values)
+        self._counted += 1
         self.note = f"loss {per_token(values)['loss']:.4f}"
 
     def close(self) -> dict[str, float]:
@@ -240,14 +241,14 @@ class Window:
         total = max(sum(lap.values()), 1e-9)
         metrics |= {f"time_{kind}": spent / total for kind, spent in lap.items()}
         self._sums.clear()
-        self._steps = 0
+        self._steps = self._counted = 0
         return metrics
 
     def _padding(self, inputs: float, targets: float) -> dict[str, float]:
         """The shares of positions that hold no input token, and that have no target."""
         positions = {
-            "inputs_padding": (inputs, self._cost.inputs * self._steps),
-            "targets_padding": (targets, self._cost.targets * self._steps),
+            "inputs_padding": (inputs, self._cost.inputs * self._counted),
+            "targets_padding": (targets, self._cost.targets * self._counted),
         }
         return {name: 1 - used / there for name, (used, there) in positions.items() if there}
 

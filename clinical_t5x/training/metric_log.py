@@ -16,6 +16,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.storage import write_text_atomically
+from clinical_t5x.training.trackers import Trackers
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -53,13 +54,22 @@ class MetricLog:
       model_dir: MODEL_DIR.
       resumed_at: The step that the run begins at.
       writes: False on all hosts but one.
+      trackers: Get all metrics too.
     """
 
-    def __init__(self, model_dir: Any, resumed_at: int = 0, *, writes: bool = True):
+    def __init__(
+        self,
+        model_dir: Any,
+        resumed_at: int = 0,
+        *,
+        writes: bool = True,
+        trackers: Trackers | None = None,
+    ):
         self.directory = epath.Path(model_dir)
         self._path = self.directory / METRICS_FILE
         self._events: dict[str, EventFile] = {}
         self._writes = writes
+        self._trackers = trackers or Trackers(())
         self.rewind(resumed_at)
 
     def rewind(self, step: int) -> None:
@@ -90,6 +100,11 @@ class MetricLog:
         )
         for split, metrics in by_split.items():
             self._event_file(split).write(step, metrics)
+            self._trackers.write(step, split, metrics)
+
+    def close(self, *, finished: bool) -> None:
+        """Tell the trackers that the run ended, for good or until it is resumed."""
+        self._trackers.close(finished=finished)
 
     def write_run_line(self, step: int, **facts: Any) -> None:
         """Note in metrics.jsonl alone what happened to the run at a step."""

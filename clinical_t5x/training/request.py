@@ -30,6 +30,7 @@ class TrainRequest:
       eval_period: 0 for none.
       open_batches: As `clinical_t5x.data.loader.open_batches`.
       profile: Steps to be profiled.
+      trackers: As `trackers.tracker_names` gives them.
     """
 
     model: Any
@@ -53,11 +54,24 @@ class TrainRequest:
     evaluator_cls: Any
     open_batches: Callable[..., Any]
     profile: ProfileWindow | None = None
+    trackers: tuple[str, ...] = ()
 
     @property
     def data_seed(self) -> int:
         """Seed of the order of training examples."""
         return self.seed if self.train_data.seed is None else self.train_data.seed
+
+    def numbers(self) -> dict[str, Any]:
+        """What describes the run to people who compare it with others; no paths."""
+        config = getattr(self.model, "config", None)
+        sizes = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
+        return {
+            "task": self.train_data.mixture_or_task_name,
+            "batch_size": self.train_data.batch_size,
+            "total_steps": self.total_steps,
+            "seed": self.seed,
+            **sizes,
+        }
 
     def identity(self) -> dict[str, Any]:
         """What must be asked again for a finished run to count as this one."""

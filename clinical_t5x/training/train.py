@@ -28,6 +28,7 @@ from clinical_t5x.training.sources import (
     open_configured,
     open_evaluator,
 )
+from clinical_t5x.training.trackers import tracker_names
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -68,6 +69,7 @@ def train(
     gc_period: int = 0,
     compile_only: bool = False,
     profile: str | Sequence[int] | None = None,
+    trackers: str | Sequence[str] = (),
 ) -> TrainState | None:
     """Train, going on from where an earlier run of the same command stopped.
 
@@ -89,6 +91,7 @@ def train(
       compile_only: Compile the update and stop: see `precompile`.
       profile: Steps to profile, such as '100:110': the ten updates after step 100, into
         MODEL_DIR/profile.
+      trackers: 'wandb', 'mlflow' or both: where metrics go besides MODEL_DIR.
 
     Returns:
       The final state; None when MODEL_DIR already held the finished run, or with `compile_only`.
@@ -120,6 +123,7 @@ def train(
         evaluator_cls=inference_evaluator_cls,
         open_batches=get_dataset_fn or open_batches,
         profile=None if profile is None else profile_window(profile),
+        trackers=tracker_names(trackers),
     )
     if compile_only:
         precompile_run(request)
