@@ -73,7 +73,8 @@ def kept_per_row(run: PlannedRun) -> KeptPerRow:
         split_dims.add(config.num_heads * config.head_dim)
     sizes = {True: 0, False: 0}
     for leaf in _residuals_of_a_row(run):
-        sizes[bool(split_dims.intersection(leaf.shape))] += _bytes(leaf)
+        # the first dim counts layers or rows
+        sizes[bool(split_dims.intersection(leaf.shape[1:]))] += _bytes(leaf)
     return KeptPerRow(sizes[False], sizes[True], _one_layer(run))
 
 

@@ -70,20 +70,40 @@ class State:
         return sum(placement.replicated_bytes for placement in (*self.parameters, *self.optimizer))
 
 
-def state_of(run: PlannedRun) -> State:
-    """Where the arrays of a run lie on its partitioner's mesh; nothing is compiled."""
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """Every array that a run keeps, by shape and names of dims; the same on every mesh."""
+
+    shapes: Any
+    axes: Any
+
+
+def shapes_of(run: PlannedRun) -> Shapes:
+    """The arrays of a run's parameters and optimizer memory; nothing is computed."""
     import jax
 
     from clinical_t5x.training import state as states
     from clinical_t5x.training.optimizer import bind_optimizer
 
-    partitioner, model = run.partitioner, run.model
+    model = run.model
     params = states.abstract_params(model)
     optimizer = bind_optimizer(
         model.optimizer_def, lambda step: 0.0, params, model.logical_axes(), first_step=0
     )
     shapes = jax.eval_shape(lambda tree: states.new_state(tree, optimizer), params)
-    axes = states.state_axes(model, optimizer, shapes)
+    return Shapes(shapes, states.state_axes(model, optimizer, shapes))
+
+
+def state_of(run: PlannedRun, known: Shapes | None = None) -> State:
+    """Where the arrays of a run lie on its partitioner's mesh; nothing is compiled.
+
+    Args:
+      run: with its partitioner on devices, known or counted.
+      known: the run's arrays, where they are known already.
+    """
+    known = known or shapes_of(run)
+    partitioner = run.partitioner
+    shapes, axes = known.shapes, known.axes
     return State(
         parameters=tuple(partitioner.placements(shapes.params, axes.params)),
         optimizer=tuple(partitioner.placements(shapes.opt_state, axes.opt_state)),

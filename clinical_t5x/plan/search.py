@@ -15,10 +15,10 @@ from clinical_t5x.models.config import REMAT_POLICIES
 from clinical_t5x.plan import arithmetic
 from clinical_t5x.plan.arithmetic import KeptPerRow
 from clinical_t5x.plan.cost import cost_of
-from clinical_t5x.plan.memory import Memory, state_of
+from clinical_t5x.plan.memory import Memory, shapes_of, state_of
 from clinical_t5x.plan.run import PlannedRun
 from clinical_t5x.plan.topology import Topology
-from clinical_t5x.plan.verdict import COMPILED, Plan, plan_run, quiet_fallbacks
+from clinical_t5x.plan.verdict import COMPILED, Plan, plan_run
 
 MOST_COMPILED = 3
 # Splitting matrices over more devices than this is never faster for models of up to 11B.
@@ -155,14 +155,14 @@ def _correction(candidate: Candidate, plan: Plan, before: float) -> float:
 def _candidates(
     run: PlannedRun, topologies: Sequence[Topology], kept: dict[str, KeptPerRow], mfu: float
 ) -> Iterator[Candidate]:
+    shapes = shapes_of(run)
     for topology in topologies:
         counted = run.partitioner.on_counted_devices(topology.devices, slices=topology.slices)
         for mesh in _meshes(topology.devices // topology.slices):
             placed = run.on(counted.with_mesh_shape(mesh))
             if run.batch_size % placed.partitioner.batch_shards:
                 continue
-            with quiet_fallbacks():
-                state = state_of(placed)
+            state = state_of(placed, shapes)
             for policy in REMAT_POLICIES:
                 chosen = placed.with_config(remat_policy=policy)
                 memory = arithmetic.estimated_memory(chosen, state, kept[policy])

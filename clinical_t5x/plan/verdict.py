@@ -88,7 +88,7 @@ def plan_run(
         partitioner = run.partitioner.on_devices(found)
     run = run.on(partitioner)
     run.partitioner.check_batch_size(run.batch_size)
-    with quiet_fallbacks():
+    with _quiet_fallbacks():
         state = state_of(run)
         compiled = None if found is None else _compile(run, topology)
     cost = cost_of(run, topology, mfu=mfu, price_per_chip_hour=price_per_chip_hour)
@@ -142,7 +142,7 @@ def _compile(run: PlannedRun, topology: Topology) -> Compiled:
 
 
 @contextlib.contextmanager
-def quiet_fallbacks() -> Iterator[None]:
+def _quiet_fallbacks() -> Iterator[None]:
     """Dims that do not divide are shown in the plan's own table, not logged on the way."""
     log = logging.getLogger("clinical_t5x.partitioning")
     before = log.level
