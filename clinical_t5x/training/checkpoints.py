@@ -154,7 +154,7 @@ class CheckpointStore:
           UserError: when the watched metric is not among them.
         """
         if self._ranking.note(step, by_split):
-            self._rank()
+            self._rank()  # first, so that a reader never misses one that is there
             self._remove_others()
 
     def recall_metrics(
@@ -180,10 +180,13 @@ class CheckpointStore:
         if self.keeping.latest is None or not hosts.is_first():
             return
         steps = self.steps()
-        for step in sorted({*steps} - self.keeping.chosen(steps, self._ranking.values)):
+        others = sorted({*steps} - self.keeping.chosen(steps, self._ranking.values))
+        for step in others:
             leaving = self.directory / f"{_LEAVING}{PREFIX}_{step}"
             self.path(step).rename(leaving)
             leaving.rmtree()
+        if others:
+            self._rank()
 
     def wait(self) -> None:
         """Return when everything that was begun is on disk."""

@@ -255,12 +255,21 @@ class GuardRecord:
             )
         return _finite(values)
 
-    def leave_out(self, step: int) -> list[int]:
-        """The steps that are left out because of a bad batch at `step`, now on record."""
-        count = self._guard.batches if self._guard.policy == ROLL_BACK else 1
-        steps = list(range(max(step - count + 1, 1), step + 1))
+    def leave_out(self, step: int, *, after: int | None = None) -> list[int]:
+        """Put on record which steps are left out because of a bad batch at `step`.
+
+        Args:
+          step: Of the bad batch.
+          after: The checkpoint that the run went back to; None when it did not.
+        """
+        first = step if after is None else max(step - self._guard.batches, after) + 1
+        steps = list(range(first, step + 1))
         self.skipped = sorted({*self.skipped, *steps})
         return steps
+
+    def updates(self, step: int) -> int:
+        """The step, less the batches before it that were left out."""
+        return step - sum(skipped <= step for skipped in self.skipped)
 
 
 def _described(step: int, values: Mapping[str, float]) -> str:

@@ -106,8 +106,9 @@ def refuse_non_finite_params(state: TrainState) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
         # one program at a time, as for checksums
         if not bool(jax.device_get(_is_finite(leaf))):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise NonFiniteLossError(
-                f"{jax.tree_util.keystr(path)} is not finite after step {int(state.step)}, though "
-                "the loss was: training stopped, the checkpoints before it are kept. Try a lower "
-                "learning rate, or guard.LossGuard.policy = 'skip'"
+                f"{name} is not finite after step {int(state.step)}, though the loss was: training "
+                "stopped, the checkpoints before it are kept. Try a lower learning rate, or "
+                "guard.LossGuard.policy = 'skip'"
             )

@@ -73,7 +73,7 @@ def make_guarded_step(
         made = update(state, batch, key)
         loss = made.metrics["loss"] / jnp.maximum(made.metrics["num_targets"], 1.0)
         finite = jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(made.changes)))
-        verdict, memory = guard.judge(memory, loss, optax.global_norm(made.gradient), finite)
+        verdict, memory = guard.judge(memory, loss, optax.tree.norm(made.gradient), finite)
 
         def unless_bad(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(verdict.bad, old, new)
