@@ -95,13 +95,13 @@ start() {
         say "runs already"
         return
     fi
-    rm -f pid stop_requested
+    rm -f pid state stop_requested
     # A copy, because a shell reads its script as it goes, and host.sh may be copied here again.
     cp host.sh supervisor.sh.partial
     mv supervisor.sh.partial supervisor.sh
     # In a session of its own, so that it outlives the connection.
     setsid nohup sh "$POD_HOME/supervisor.sh" supervise >/dev/null 2>>supervisor.log </dev/null &
-    until is_supervised; do sleep 0.1; done
+    until [ -f state ]; do sleep 0.1; done
     say "started"
 }
 
@@ -123,9 +123,9 @@ load_variables() {
 }
 
 supervise() {
-    printf running >state
-    printf '%s' "$$" >pid.partial
-    mv pid.partial pid
+    printf '%s' "$$" >pid
+    printf running >state.partial
+    mv state.partial state
     stopping='' crashes=0 child=''
     trap 'stopping=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
     load_variables

@@ -21,7 +21,7 @@ from clinical_t5x.console import Progress, UserError
 
 _GREETING = "clinical_t5x roll call 1"
 _LONGEST_LINE = 1 << 20
-_BETWEEN_TRIES = 0.5
+_BETWEEN_TRIES = 0.2
 _TICK = 1.0
 # Whoever waits says so this often; a machine that is gone without a word is no longer counted.
 _BETWEEN_SIGNS, _SILENCE = 2.0, 20.0

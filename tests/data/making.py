@@ -36,8 +36,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--fail", action="store_true")
     options = parser.parse_args(argv)
     lease.EXPIRY_SECONDS, lease.BEAT_SECONDS = options.expiry, 0.1
-    lease._SETTLING_SECONDS = 0.3
-    made_once.PATIENCE_SECONDS, made_once._LOOK_SECONDS_REMOTE = options.patience, 0.2
+    lease._SETTLING_SECONDS = 0.1
+    made_once.PATIENCE_SECONDS, made_once._LOOK_SECONDS_REMOTE = options.patience, 0.1
+    made_once._LOOK_SECONDS = 0.05
     writers = options.target.replace(BUCKET, str(options.bucket)) + ".writers"
 
     def write(directory, count):

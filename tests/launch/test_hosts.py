@@ -50,7 +50,9 @@ def slices(index, port):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("launcher", [slurm, slices], ids=["slurm", "slices"])
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(slurm, marks=pytest.mark.slow, id="slurm"), slices]
+)
 def test_processes_join_without_a_flag_and_only_the_first_talks(launcher):
     port = free_port()
     first, second = ends([start([], launcher(index, port)) for index in range(2)])

@@ -1,5 +1,7 @@
 """scripts/pod.py and scripts/host.sh as they are, with a stand-in for gcloud on PATH.
 
+The slow ones: `pytest tests/scripts -m slow`.
+
 Does not show: Google's answers in other words than these, ssh, real machines, their Python.
 """
 
@@ -222,6 +224,7 @@ def test_command_runs_on_all_hosts_and_again_after_exit_code_75(cloud):
     assert "Delete it" in shown
 
 
+@pytest.mark.slow
 def test_crash_is_tried_again_and_a_wrong_call_is_not(cloud):
     running(cloud, "2 if times == 2 else 9")
     assert "2 failed" in cloud.pod("watch", "big", TOKEN="x", code=1)
@@ -232,6 +235,7 @@ def test_crash_is_tried_again_and_a_wrong_call_is_not(cloud):
     assert "given up" in (cloud.hosts()[0] / "supervisor.log").read_text()
 
 
+@pytest.mark.slow
 def test_launch_twice_starts_once_and_stop_lets_it_save(cloud):
     running(cloud, "time.sleep(60)")
     assert cloud.pod("launch", "big", TOKEN="x").count("runs already") == 2
@@ -255,6 +259,7 @@ def test_preempted_pod_is_made_again_and_goes_on(cloud):
     assert len(cloud.calls("create")) == 2
 
 
+@pytest.mark.slow
 def test_restarted_machine_goes_on(cloud):
     """The supervisor is gone, the disk is not: nobody asked for a stop."""
     running(cloud, "time.sleep(60)")
@@ -271,6 +276,7 @@ def test_missing_secret_is_named_before_anything_is_copied(cloud):
     assert cloud.calls("scp") == []
 
 
+@pytest.mark.slow
 def test_host_that_fails_is_not_overlooked(cloud):
     """gcloud itself ends well when a command fails on one of several workers."""
     cloud.be_installed()
