@@ -15,6 +15,7 @@ from clinical_t5x.launch.gin_reading import Reference
 from clinical_t5x.launch.program import check_program, run_program
 from clinical_t5x.launch.programs import entry_function, program_named
 from clinical_t5x.launch.static_check import Configuration
+from clinical_t5x.training import startup
 
 _BENCHMARKS = ("mednli", "radqa", "clip")  # those with a recipe gin/eval_NAME.gin
 
@@ -58,6 +59,8 @@ def run_command_line(verb: str, argv: Sequence[str]) -> int:
         return console.EXIT_DONE
     environment.set_jax_options(flags.jax_options)
     environment.join_processes(group, flags.initialization_timeout)
+    startup.begin(with_process=True)
+    startup.mark("imports")
     started = time.monotonic()
     run_program(
         verb,

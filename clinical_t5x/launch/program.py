@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import inspect
 import logging
 import os
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from clinical_t5x.console import Stopped, UserError
@@ -25,6 +26,7 @@ from clinical_t5x.launch.programs import (
 )
 from clinical_t5x.launch.search_path import SearchPath
 from clinical_t5x.launch.static_check import Configuration
+from clinical_t5x.training import startup
 
 # What T5X's files bind to 'bfloat16' that means compute, and is float32 on a CPU.
 _COMPUTE_DTYPES = (
@@ -42,6 +44,9 @@ _EXAMPLE_FILES = {
     "export": "gin/models/clinical_base.gin --gin_file=t5x/configs/runs/export.gin",
     "precompile": "gin/clinical_large.gin",
 }
+
+# Packages of gin files' modules that are imported before gin does so, to know what that takes.
+_SLOW_TO_IMPORT = {"clinical_t5x", "seqio", "t5x"}
 
 # Where a program looks for gin files when --gin_search_paths says nothing, besides the usual.
 _DEFAULT_SEARCH_PATHS = {"export": ("t5x/configs",)}
@@ -81,8 +86,13 @@ def run_program(
     asked = _Asked(
         verb, tuple(gin_files), tuple(map(binding_from_text, bindings)), tuple(search_paths)
     )
-    with _configured(asked, data_dir, tfds_data_dir, seqio_cache_dirs, announce) as found:
-        return _call(*found)
+    if startup.begun() is None:
+        startup.begin()
+    try:
+        with _configured(asked, data_dir, tfds_data_dir, seqio_cache_dirs, announce) as found:
+            return _call(*found)
+    finally:
+        startup.end()
 
 
 @contextlib.contextmanager
@@ -151,14 +161,26 @@ def _configured(
             announce(f"note: {notice}")
         if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
             import_tensorflow()
+        startup.mark("imports")
         statements = [*asked.statements, *_float32_on_cpu(configuration, announce, platform)]
         with (
             environment.seqio_directories(tfds_apart, seqio_cache_dirs),
             names_on_main(),
             absent_tasks.stand_ins(configuration.modules),
-            _gin_configured(asked.gin_files, statements, asked.search_path),
         ):
-            yield program, configuration
+            _import_slow_ones(configuration.modules)
+            startup.mark("imports")
+            with _gin_configured(asked.gin_files, statements, asked.search_path):
+                startup.mark("gin")
+                yield program, configuration
+
+
+def _import_slow_ones(modules: Iterable[str]) -> None:
+    """Import those of the gin files' modules that take time and whose order means nothing."""
+    for name in sorted(modules):
+        if name.partition(".")[0] in _SLOW_TO_IMPORT:
+            with contextlib.suppress(ImportError):  # gin says which file asks for it
+                importlib.import_module(name)
 
 
 def check_program(
@@ -193,11 +215,13 @@ def _check(asked: _Asked, tfds_data_dir: str | None) -> tuple[Program, Configura
         example = _EXAMPLE_FILES[asked.verb]
         raise UserError(f"no gin file; name one, such as --gin_file={example}")
     facade.provide()
+    startup.mark("imports")
     reading = read_configuration(asked.gin_files, asked.statements, asked.search_path)
     program = static_check.program_meant(reading, program)
     configuration = static_check.check(reading, program)
     if asked.needs_inputs:
         preflight.check_inputs(configuration, tfds_data_dir)
+    startup.mark("gin")
     return program, configuration
 
 

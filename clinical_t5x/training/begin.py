@@ -12,7 +12,7 @@ import jax
 
 from clinical_t5x import console
 from clinical_t5x.models import lora
-from clinical_t5x.training import adapters, checkpoints, model_info, runtime
+from clinical_t5x.training import adapters, checkpoints, model_info, runtime, startup
 from clinical_t5x.training import state as states
 from clinical_t5x.training.guard import GuardRecord
 from clinical_t5x.training.loop import GUARD, Evaluation, Loop, Schedule
@@ -87,6 +87,7 @@ class ReadyRun:
             self.record,
         )
         self.account.spend_rest("start")
+        startup.mark("state")
         finished = False
         try:
             if self.schedule.first < self.schedule.last:
@@ -94,6 +95,7 @@ class ReadyRun:
                 with self.account.spending("compile"):
                     self.trainer.compile(self.make_batch(self.schedule.first))
                 console.say(f"compiled in {self.trainer.compile_seconds:.1f} s")
+                startup.mark("compile")
             reason = loop.run()
             finished = True
             return reason

@@ -20,7 +20,7 @@ import jax
 
 from clinical_t5x import console
 from clinical_t5x.training import guard as guards
-from clinical_t5x.training import hosts
+from clinical_t5x.training import hosts, startup
 from clinical_t5x.training import state as states
 from clinical_t5x.training.checkpoints import CheckpointStore
 from clinical_t5x.training.goodput import Goodput
@@ -210,6 +210,7 @@ class Loop:
 
     def _review(self, step: int, values: Mapping[str, float]) -> bool:
         """Look at a step's metric sums; whether they count."""
+        self._tell_start()
         self._stop_requested |= values.get(hosts.STOP, 0) > 0
         found = self._record.review(step, values)
         if found is None:
@@ -218,6 +219,13 @@ class Loop:
             raise guards.RollBack(step, found)
         self._note_bad(step, found, left_out=self._record.leave_out(step))
         return False
+
+    def _tell_start(self) -> None:
+        """After the first step: what the time went to until then."""
+        startup.mark("first step")
+        told = startup.end()
+        if told:
+            console.say(f"  {told}")
 
     def _note_bad(self, step: int, found: Mapping[str, Any], **done: Any) -> None:
         """Log what was found about a batch and done about it."""

@@ -18,6 +18,7 @@ from etils import epath
 
 from clinical_t5x import console, storage
 from clinical_t5x.evaluation import entropy
+from clinical_t5x.training import startup
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.precompile import precompile_run
 from clinical_t5x.training.profile_window import profile_window
@@ -101,6 +102,7 @@ def train(
       console.Stopped: on Ctrl-C or SIGTERM, after saving.
       NonFiniteLossError: when the loss is NaN or infinite.
     """
+    startup.mark("gin")
     request = TrainRequest(
         model=model,
         model_dir=epath.Path(model_dir).expanduser(),
@@ -140,13 +142,16 @@ def _run(
     if _already_complete(request):
         return None
     begun = time.monotonic()
+    account_from = startup.begun() or begun
     batches = _open_all(request)
+    startup.mark("data")
 
     # JAX's seconds come after the data's checks
     from clinical_t5x.training.begin import begin_run
     from clinical_t5x.training.measuring import TimeAccount
 
-    ready = begin_run(request, batches, TimeAccount(begun))
+    startup.mark("imports")
+    ready = begin_run(request, batches, TimeAccount(account_from))
     request.model_dir.mkdir(parents=True, exist_ok=True)
     (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)
     ready.write_model_info(request.model_dir)
