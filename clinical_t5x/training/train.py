@@ -149,8 +149,10 @@ def _run(
     # JAX's seconds come after the data's checks
     from clinical_t5x.training.begin import begin_run
     from clinical_t5x.training.measuring import TimeAccount
+    from clinical_t5x.training.shared_input import meet_with_the_same_data
 
     startup.mark("imports")
+    meet_with_the_same_data(batches)
     ready = begin_run(request, batches, TimeAccount(account_from))
     request.model_dir.mkdir(parents=True, exist_ok=True)
     (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)

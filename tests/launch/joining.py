@@ -1,12 +1,14 @@
 """A process that joins its group as the commands do, and adds up the processes' numbers.
 
-Its arguments are flags of train; `--fail_on=I` makes process I fail after joining.
+Its arguments are flags of train; `--fail_on=I` makes process I fail after joining, `--data=HASH` is
+the data that it opened.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import types
 from collections.abc import Sequence
 
 from clinical_t5x import console
@@ -16,7 +18,8 @@ from clinical_t5x.launch.flags import parse_flags
 
 def main(argv: Sequence[str]) -> int:
     failing = [argument for argument in argv if argument.startswith("--fail_on=")]
-    flags = parse_flags("train", [argument for argument in argv if argument not in failing])
+    data = [argument for argument in argv if argument.startswith("--data=")]
+    flags = parse_flags("train", [word for word in argv if word not in (*failing, *data)])
     group = environment.find_group(flags)
     console.say("before the group")
     environment.join_processes(group, flags.initialization_timeout)
@@ -24,6 +27,10 @@ def main(argv: Sequence[str]) -> int:
     from jax.experimental import multihost_utils
 
     total = multihost_utils.process_allgather(jax.numpy.int32(jax.process_index())).sum()
+    from clinical_t5x.training.shared_input import meet_with_the_same_data
+
+    opened = types.SimpleNamespace(manifest_hash=" ".join(data))
+    meet_with_the_same_data({"train": opened, "infer": object()})
     if failing == [f"--fail_on={jax.process_index()}"]:
         raise console.UserError("the disk is full")
     if failing:

@@ -64,6 +64,16 @@ def test_processes_join_without_a_flag_and_only_the_first_talks(launcher):
     assert (spoken, second[2]) == ([], "")
 
 
+def test_hosts_with_different_data_are_refused():
+    shared = [f"--coordinator_address=127.0.0.1:{free_port()}", "--process_count=2"]
+    group = [start([*shared, f"--process_index={i}", f"--data={i}"], {}) for i in range(2)]
+    for index, (code, _, errors) in enumerate(ends(group)):
+        assert code == 2
+        assert errors.startswith(f"error on host {index} of 2 (")
+        assert "the train data of host 1 is not that of host 0" in errors
+
+
+@pytest.mark.slow
 def test_explicit_flags_and_an_error_on_one_host_that_names_it():
     address = f"--coordinator_address=127.0.0.1:{free_port()}"
     shared = [address, "--process_count=2", "--fail_on=1"]
