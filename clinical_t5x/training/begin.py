@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from clinical_t5x.training.measuring import TimeAccount
 from clinical_t5x.training.metric_log import MetricLog
 from clinical_t5x.training.profile_window import ProfileWindow
 from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.retention import Keeping
 from clinical_t5x.training.trackers import open_trackers
 from clinical_t5x.training.trainer import Trainer
 from clinical_t5x.training.validation import decoded_evaluation, held_out_loss
@@ -129,8 +131,10 @@ def begin_run(
         position[adapters.CONFIG] = dataclasses.asdict(request.model.config)
     store = None
     if request.save is not None:
+        keeping = request.save.keeping()
+        _refuse_unmeasured(request, keeping)
         store = checkpoints.CheckpointStore(
-            request.model_dir, keep=request.save.keeping(), dtype=request.save.dtype
+            request.model_dir, keep=keeping, dtype=request.save.dtype
         )
     trainer, origin, lineage = _begin_state(request, store, position)
     remembered = lineage.pop(GUARD, None)
@@ -159,6 +163,25 @@ def begin_run(
         account or TimeAccount(),
         GuardRecord(trainer.guard, remembered),
     )
+
+
+def _refuse_unmeasured(request: TrainRequest, keeping: Keeping) -> None:
+    """Refuse to keep checkpoints by a metric that this run will not have."""
+    kind = keeping.split.partition("/")[0]
+    measured = {"eval": request.eval_data, "inference_eval": request.infer_data}
+    if kind in measured and measured[kind] is None:
+        raise console.UserError(
+            f"checkpoints are to be kept by {keeping.metric}, but the run makes no such "
+            "evaluation: see EVAL_PERIOD, train_eval_dataset_cfg and infer_eval_dataset_cfg"
+        )
+    if request.eval_period and request.save.period and keeping.metric is not None:
+        apart = math.lcm(request.eval_period, request.save.period)
+        if apart > max(request.eval_period, request.save.period):
+            _log.warning(
+                "only checkpoints that are evaluated can be the best: with save period %d and "
+                "evaluation period %d that is one in %d steps",
+                *(request.save.period, request.eval_period, apart),
+            )
 
 
 def _evaluations(

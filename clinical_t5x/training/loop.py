@@ -242,7 +242,7 @@ class Loop:
         self._trainer.train_state, saved = restored
         self._trainer.remember(saved.get(GUARD, {}).get("memory"))
         there = saved["step"]
-        left_out = self._record.leave_out(found.step)
+        left_out = self._record.leave_out(found.step, after=there)
         self._schedule = dataclasses.replace(self._schedule, first=there, resumed=True)
         self._saved_at = there
         self._window.discard()
@@ -277,7 +277,8 @@ class Loop:
 
     def _report(self, step: int) -> None:
         metrics = self._window.close()
-        metrics["learning_rate"] = self._trainer.learning_rate(step - 1)
+        updates = self._record.updates(step)  # the optimizer's schedule counts no others
+        metrics["learning_rate"] = self._trainer.learning_rate(updates - 1)
         metrics["goodput"] = self._goodput.share()
         if "loss" not in metrics:
             return  # every batch since the last report was left out
