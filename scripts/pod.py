@@ -21,6 +21,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -175,8 +176,8 @@ def _install(pod: Pod) -> None:
         finally:
             _git("update-ref", "-d", ref)
         settings.write_text(
-            f"SOURCE_REF={ref}\nCOMMIT={commit}\nEXTRAS={asked['extras']}\n"
-            f"POD_PYTHON={asked['python'] or ''}\n"
+            f"SOURCE_REF={ref}\nCOMMIT={commit}\nEXTRAS={shlex.quote(asked['extras'])}\n"
+            f"POD_PYTHON={shlex.quote(asked['python'] or '')}\n"
         )
         pod.copy(HOST_SCRIPT, bundle, settings)
     pod.say(f"installing {commit[:12]} on {' '.join(pod.nodes)} (minutes, the first time)")

@@ -28,9 +28,9 @@ def start(arguments, environment, module="tests.launch.joining"):
     )
 
 
-def ends(processes):
+def ends(processes, timeout=120):
     """Exit code, standard output and standard error of each."""
-    found = [process.communicate(timeout=120) for process in processes]
+    found = [process.communicate(timeout=timeout) for process in processes]
     return [(p.returncode, *texts) for p, texts in zip(processes, found, strict=True)]
 
 
