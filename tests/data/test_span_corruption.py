@@ -1,5 +1,9 @@
+import itertools
+import random
+
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +113,65 @@ def test_noise_density_and_span_length_are_as_asked():
     assert masks.mean() == pytest.approx(85 / 568)
     starts = masks[:, 1:] & ~masks[:, :-1]
     assert (starts.sum(axis=1) == 28).all()
+    assert masks.sum() / starts.sum() == pytest.approx(3.0, rel=0.02)
+
+
+def test_568_raw_tokens_fill_512_and_114_to_the_last_place():
+    tokens = np.random.default_rng(2).integers(3, 800, (20, 568))
+    _, inputs, targets = corrupted(SpanCorruption(), tokens)
+    assert inputs.shape == (20, 512)
+    assert targets.shape == (20, 114)
+    for rows in (inputs, targets):
+        assert (rows != 0).all()
+        assert (rows[:, -1] == EOS).all()
+        assert ((rows > 800).sum(axis=1) == 28).all()
+
+
+def published_mask(length, generator, density=0.15, mean=3.0):
+    """T5's noise mask (Raffel et al. 2020, section 3.1.4), one token after the other.
+
+    Written for this test from the description of the algorithm: noise and the rest are each cut
+    into as many parts as there are spans, every way to cut alike, and laid in turns.
+    """
+    noise = min(max(round(length * density), 1), length - 1)
+    spans = max(round(noise / mean), 1)
+
+    def cut(total):
+        places = sorted(generator.sample(range(1, total), spans - 1))
+        return [end - begin for begin, end in itertools.pairwise([0, *places, total])]
+
+    mask = []
+    for rest_length, noise_length in zip(cut(length - noise), cut(noise), strict=True):
+        mask += [False] * rest_length + [True] * noise_length
+    return mask
+
+
+def run_lengths(masks, value):
+    """Lengths of all runs of `value`, over all masks."""
+    return [
+        len(list(run)) for mask in masks for found, run in itertools.groupby(mask) if found == value
+    ]
+
+
+def histogram(lengths, edges):
+    return np.histogram(lengths, [*edges, np.inf])[0]
+
+
+def test_masks_have_the_distribution_of_the_published_algorithm():
+    """Against an independent implementation: where noise is, and how long the runs of it are."""
+    count = 1500
+    ours = SpanCorruption().masks(568, 0, range(count))
+    generator = random.Random(0)
+    theirs = np.array([published_mask(568, generator) for _ in range(count)])
+    # five standard errors of the difference of two proportions
+    by_place = np.abs(ours.mean(axis=0) - theirs.mean(axis=0))
+    assert by_place.max() < 5 * np.sqrt(2 * 0.15 * 0.85 / count)
+    together = [(m[:, :-3] & m[:, 3:]).mean(axis=1) for m in (ours, theirs)]  # three places apart
+    error = np.sqrt(together[0].var() / count + together[1].var() / count)
+    assert abs(together[0].mean() - together[1].mean()) < 5 * error
+    for value, edges in ((True, range(1, 12)), (False, range(1, 62, 6))):
+        table = [histogram(run_lengths(masks, value), edges) for masks in (ours, theirs)]
+        assert scipy.stats.chi2_contingency(table).pvalue > 1e-3
 
 
 def test_both_faces_agree_on_the_same_mask():
