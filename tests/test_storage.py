@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -62,6 +63,38 @@ def test_another_living_writer_keeps_its_parts(tmp_path):
     with storage.stage_directory(tmp_path / "stage"):
         pass
     assert beside.exists()
+
+
+def test_parts_of_another_machine_are_kept_for_a_day(tmp_path):
+    """Its processes cannot be looked up from here; directories may be shared between machines."""
+    parts = [tmp_path / f".stage.partial-elsewhere-{number}" for number in (1, 2)]
+    for part in parts:
+        part.mkdir()
+        (part / "file").write_text("half")
+    yesterday = time.time() - 25 * 3600
+    for path in (parts[0] / "file", parts[0]):
+        os.utime(path, (yesterday, yesterday))
+    with storage.stage_directory(tmp_path / "stage"):
+        pass
+    assert [part.exists() for part in parts] == [False, True]
+
+
+def test_a_stage_that_another_process_completed_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "stage"
+    with storage.stage_directory(target, {"a": 1}, keep=True) as mine:
+        (mine / "file").write_text("mine")
+        other = storage.partial_directory(target, "elsewhere-1")
+        other.mkdir()
+        (other / "file").write_text("theirs")
+        storage.write_json_atomically(
+            other / storage.COMPLETE_MARK, storage.completion_mark({"a": 1})
+        )
+        other.rename(target)
+    assert (target / "file").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+    with storage.stage_directory(target, {"a": 2}, keep=True) as mine:  # of something else
+        (mine / "file").write_text("newer")
+    assert (target / "file").read_text() == "newer"
 
 
 def test_a_whole_directory_appears_at_once_and_replaces_only_when_told(tmp_path):
