@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn import initializers
 
+from clinical_t5x.models.activations import constrain
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.lora import scale
 
@@ -211,5 +212,7 @@ class TokenEmbedder(nnx.Module):
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Rows of the embedding, `[..., D]` in the compute dtype."""
-        rows = jnp.take(self.embedding[...], tokens, axis=0, mode="clip")
+        # Put together first where devices keep parts of each row: the rows of a batch are larger.
+        table = constrain(self.embedding[...], ("vocab", "whole_embed"))
+        rows = jnp.take(table, tokens, axis=0, mode="clip")
         return rows.astype(self.dtype)

@@ -265,4 +265,5 @@ def test_a_partitioner_sees_the_activations(params, batches):
 
     with activation_constraint(constraint):
         jax.eval_shape(model_of().logits, params, batches(1, 2, 12, 8))
-    assert seen == {("batch", "length", "embed"), ("batch", "length", "vocab")}
+    names = {("batch", "length", "embed"), ("batch", "length", "vocab"), ("vocab", "whole_embed")}
+    assert seen == names
