@@ -123,3 +123,9 @@ def test_a_linear_mlp_under_remat():
         T5_1_0, mlp_activations=("linear",), lora_rank=2, remat_policy="full"
     )
     assert counted(config).hardware == traced_flops(config)
+
+
+@pytest.mark.parametrize("config", [T5_1_0, T5_1_1], ids=["1.0", "1.1"])
+def test_logits_in_parts_are_the_same_work(config):
+    in_parts = dataclasses.replace(config, logits_mebibytes=BATCH * 97 * 4 / 2**20)
+    assert traced_flops(in_parts) == counted(in_parts).model == counted(config).model
