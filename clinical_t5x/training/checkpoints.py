@@ -232,6 +232,7 @@ class CheckpointStore:
                 continue
             self._ranking.forget_after(step)
             return state, found
+        self._ranking.forget_after(-1)
         return None
 
     def _set_aside(self, path: epath.Path) -> epath.Path:

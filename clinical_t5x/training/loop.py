@@ -9,6 +9,7 @@ metric sums, or an agreement.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -29,7 +30,7 @@ from clinical_t5x.training.metric_log import MetricLog, merge_by_task
 from clinical_t5x.training.prefetch import Prefetcher
 from clinical_t5x.training.profile_window import ProfileWindow
 from clinical_t5x.training.profiling import Profiler
-from clinical_t5x.training.runtime import StopRequest
+from clinical_t5x.training.runtime import StopAtOnce, StopRequest
 from clinical_t5x.training.trainer import Trainer
 
 # In a checkpoint's position: what the guard remembers.
@@ -134,6 +135,7 @@ class Loop:
             schedule.profile, log.directory, self._window.settle, self._account
         )
         self._saved_at: int | None = None
+        self._cut_off_by_a_stop: Callable[[], Any] = contextlib.nullcontext
 
     def run(self) -> str | None:
         """Train to the end.
@@ -152,13 +154,19 @@ class Loop:
         if self._goes_back and not self._schedule.resumed:
             self._save(self._schedule.first)  # so that there is always something to go back to
         with StopRequest() as stop:
+            if jax.process_count() == 1:
+                self._cut_off_by_a_stop = stop.at_once
             while True:
                 try:
                     reason = self._train(stop)
                     break
                 except guards.RollBack as found:
-                    self._go_back(found)
-                    reason = self._catch_up()
+                    step = self._go_back(found)
+                    try:
+                        reason = self._catch_up()
+                    except StopAtOnce:
+                        text = _stopped_text(stop.reason, step, self._store)
+                        raise console.Stopped(text) from None
                     if reason:
                         break
         self._wait()
@@ -180,11 +188,14 @@ class Loop:
                 with profiler.around(step):
                     self._make_step(step, batch, stop)
                 bar.advance(1, note=self._window.note)
-                reason = self._after(step + 1)
+                try:
+                    reason, cut_off = self._after(step + 1), False
+                except StopAtOnce:
+                    reason, cut_off = None, True
                 stopped = self._why_to_stop(stop, step + 1)
                 if reason or stopped:
                     self._save(step + 1)
-                if stopped and step + 1 < schedule.last:
+                if stopped and (step + 1 < schedule.last or cut_off):
                     self._wait()
                     raise console.Stopped(_stopped_text(stopped, step + 1, self._store))
                 if reason:
@@ -232,8 +243,12 @@ class Loop:
         self._log.write_run_line(step, event="bad batch", **found, **done)
         _log.warning("bad batch at step %d: %s", step, {**found, **done})
 
-    def _go_back(self, found: guards.RollBack) -> None:
-        """Return to the newest checkpoint, with the bad batch on record as one to leave out."""
+    def _go_back(self, found: guards.RollBack) -> int:
+        """Return to the newest checkpoint, with the bad batch on record as one to leave out.
+
+        Returns:
+          The checkpoint's step.
+        """
         self._wait()
         self._trainer.train_state = None  # its memory is needed for the one that is read
         restored = self._store.restore_latest(self._trainer.abstract_state, self._position)
@@ -250,6 +265,7 @@ class Loop:
         self._goodput.rolled_back(there)
         self._actions = copy.deepcopy(self._actions_before)
         self._note_bad(found.step, found.values, rolled_back_to=there, left_out=left_out)
+        return there
 
     def _catch_up(self) -> str | None:
         """Tell the actions what was evaluated before, and evaluate where that is missing."""
@@ -290,8 +306,10 @@ class Loop:
         self._window.settle()
         with self._account.spending("evaluate"):
             by_split: dict[str, Mapping[str, float]] = {}
-            for evaluation in self._evaluations:
-                by_split.update(evaluation(self._trainer, step))
+            # many hosts must go through it together; one need not wait for its end to stop
+            with self._cut_off_by_a_stop():
+                for evaluation in self._evaluations:
+                    by_split.update(evaluation(self._trainer, step))
             # all or none: a run killed before this evaluates again
             self._log.write_together(step, by_split)
             self._tell_store(step, by_split)

@@ -89,7 +89,7 @@ class Ranking:
 
     def __init__(self, keeping: Keeping, directory: Any):
         self._keeping, self._path = keeping, epath.Path(directory) / BEST_FILE
-        self.values: dict[int, float] = {}
+        self.values: dict[int, float] = self._written()
 
     def note(self, step: int, by_split: Mapping[str, Mapping[str, float]]) -> bool:
         """Take in metrics of a step; whether the watched one was among them.
@@ -113,6 +113,15 @@ class Ranking:
         if math.isfinite(value):
             self.values[step] = value
         return True
+
+    def _written(self) -> dict[int, float]:
+        """What an earlier process wrote about the same metric; it may be all there is left."""
+        if self._keeping.metric is None or not self._path.exists():
+            return {}
+        found = storage.read_json(self._path)
+        if (found["metric"], found["mode"]) != (self._keeping.metric, self._keeping.mode):
+            return {}
+        return {int(entry["step"]): entry["value"] for entry in found["checkpoints"]}
 
     def forget_after(self, step: int) -> None:
         """Drop what was evaluated after `step`: the run goes on from there."""

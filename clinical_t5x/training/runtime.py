@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -50,6 +52,10 @@ def random_key(seed: int, stream: int, *, hardware: bool = False) -> Any:
     return jax.random.fold_in(key, stream)
 
 
+class StopAtOnce(BaseException):
+    """A request to stop that came during work which may be cut off, see `StopRequest.at_once`."""
+
+
 class StopRequest:
     """Ctrl-C and SIGTERM as a flag that the loop reads between two steps.
 
@@ -60,6 +66,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.reason: str | None = None
         self._previous: dict[int, Any] = {}
+        self._raises = False
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -71,6 +78,23 @@ class StopRequest:
         if self.reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.reason = {signal.SIGINT: "Ctrl-C"}.get(number, "SIGTERM")
+        if self._raises:
+            raise StopAtOnce
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a request cut off what is inside the block, which can be made up for later.
+
+        Raises:
+          StopAtOnce: when a request comes, or came before.
+        """
+        self._raises = True
+        try:
+            if self.reason is not None:
+                raise StopAtOnce
+            yield
+        finally:
+            self._raises = False
 
     def __exit__(self, *exc_info: object) -> None:
         for number, handler in self._previous.items():

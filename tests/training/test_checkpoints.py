@@ -128,6 +128,25 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
     store.close()
 
 
+def test_a_damaged_only_checkpoint_leaves_nothing_to_go_on_from(tmp_path, partitioner, caplog):
+    store, _, abstract = save_steps(tmp_path, [2], partitioner)
+    damage(store.path(2))
+    assert store.restore_latest(abstract, POSITION) is None
+    assert "set aside as damaged_checkpoint_2, there is none before it" in caplog.text
+    assert (tmp_path / "damaged_checkpoint_2").exists() and not store.steps()
+    store.close()
+
+
+def test_what_a_killed_process_was_removing_is_no_checkpoint(tmp_path, partitioner):
+    store, _, _ = save_steps(tmp_path, [1, 2], partitioner)
+    store.close()
+    store.path(1).rename(tmp_path / "removed_checkpoint_1")
+    again, _, _ = save_steps(tmp_path, [3], partitioner)
+    assert again.steps() == [2, 3]
+    assert not (tmp_path / "removed_checkpoint_1").exists()
+    again.close()
+
+
 def test_a_missing_part_counts_as_damage(tmp_path, partitioner):
     store, _, abstract = save_steps(tmp_path, [1, 2], partitioner)
     shutil.rmtree(store.path(2) / "position")

@@ -156,6 +156,14 @@ def test_the_best_survives_a_death_between_saving_and_evaluating(killed):
     assert [entry["step"] for entry in found["checkpoints"]] == [2, 5]
 
 
+def test_the_best_stays_without_its_line_in_the_log(killed, tmp_path):
+    copy = shutil.copytree(killed, tmp_path / "copy")
+    (copy / "metrics.jsonl").unlink()
+    (copy / "_COMPLETE.json").unlink()
+    train(copy, losses=LOSSES | {6: 2.3}, total_steps=6)
+    assert checkpoints.checkpoint_steps(copy) == [2, 6]
+
+
 def test_the_best_can_be_asked_for(killed, tmp_path):
     model, partitioner = standin.tiny_model(), PjitPartitioner()
     assert checkpoints.restore_params(killed, model, partitioner)[1] == 5

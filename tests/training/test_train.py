@@ -1,12 +1,14 @@
 import json
 import logging
 import math
+import os
+import signal
 
 import jax
 import numpy as np
 import pytest
 
-from clinical_t5x import storage
+from clinical_t5x import console, storage
 from clinical_t5x.console import UserError
 from clinical_t5x.training import checkpoints
 from clinical_t5x.training.actions import EarlyStoppingAction
@@ -213,6 +215,35 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(tmp_path):
     (tmp_path / storage.COMPLETE_MARK).unlink()
     standin.run(tmp_path, total_steps=2, **options)
     assert read_metrics(tmp_path) == before
+    assert storage.is_complete(tmp_path)
+
+
+@pytest.mark.parametrize("total_steps", [2, 3])
+def test_a_signal_cuts_an_evaluation_off_and_it_is_made_later(tmp_path, total_steps):
+    """In the middle of a run, and after its last step."""
+    signals = [signal.SIGTERM]
+
+    class Batches(standin.CountingBatches):
+        def one_pass(self, rows=None):
+            yield from super().one_pass(rows)
+            while signals:
+                os.kill(os.getpid(), signals.pop())
+
+    options = {
+        "total_steps": total_steps,
+        "period": 10,
+        "eval_period": 2,
+        "train_eval_dataset_cfg": standin.dataset("validation"),
+        "get_dataset_fn": lambda task, *, seed, batch_size, **_: Batches(seed, batch_size),
+        "eval_steps": 10,
+    }
+    with pytest.raises(console.Stopped, match="SIGTERM at step 2, saved"):
+        standin.run(tmp_path, **options)
+    assert checkpoints.checkpoint_steps(tmp_path) == [2]
+    assert not [point for point in read_metrics(tmp_path) if point["split"] == "eval/toy_v1"]
+    standin.run(tmp_path, **options)
+    evaluated = [p["step"] for p in read_metrics(tmp_path) if p["split"] == "eval/toy_v1"]
+    assert evaluated == [2, *range(3, total_steps + 1)]
     assert storage.is_complete(tmp_path)
 
 
