@@ -28,6 +28,8 @@ from statistics import median
 
 import numpy as np
 
+from clinical_t5x import console
+
 LENGTHS = {"inputs": 512, "targets": 114}
 BATCH = 128
 NAME = "random_documents"
@@ -51,6 +53,7 @@ MODELS = ("base", "large", "xl")
 def main() -> None:
     """Measure both sides in turns and print the tables."""
     options = _parser().parse_args()
+    console.quiet_third_parties()
     if options.side:
         rate = _measured(options.side, Path(options.work), options.seconds)
         print(json.dumps(rate))
@@ -113,7 +116,7 @@ def _operations_of_a_row(name: str) -> float:
 
 def _in_process(side: str, work: str, seconds: float) -> float:
     command = [sys.executable, __file__, f"--side={side}", f"--work={work}", f"--seconds={seconds}"]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(ended.stdout.splitlines()[-1])
 
 
@@ -152,8 +155,8 @@ def _from_seqio(work: Path) -> Iterator[dict[str, np.ndarray]]:
     import seqio
 
     dataset = seqio.get_dataset(
-        NAME, LENGTHS, "train", shuffle=True, num_epochs=None, seed=0,
-        feature_converter=seqio.EncDecFeatureConverter(pack=False),
+        NAME, LENGTHS, seqio.EncDecFeatureConverter(pack=False), "train", shuffle=True,
+        num_epochs=None, seed=0,
     )  # fmt: skip
     return dataset.batch(BATCH, drop_remainder=True).prefetch(2).as_numpy_iterator()
 
