@@ -42,6 +42,11 @@ class Projection:
     label_smoothing: float
     positions: int
 
+    def lay_out(self, table: jax.Array, of_width: str) -> jax.Array:
+        """Lay a table, or its gradient, out by the logical names of its dims."""
+        axes = ("vocab", of_width)
+        return constrain(table, axes if self.vocab_dim == 0 else axes[::-1])
+
 
 class TargetLosses(NamedTuple):
     """Of every target, `[B, Q]` each: loss and z-loss part in nats, and whether it was likeliest.
@@ -121,6 +126,8 @@ def projected_cross_entropy(
       A scalar, and the parts of each target.
     """
 
+    table = rule.lay_out(table, "whole_embed")
+
     def one_part(carry, part):
         x_BPD, targets_BP, _ = part
         return carry, _judge(rule, x_BPD, table, targets_BP)[0]
@@ -137,6 +144,9 @@ def _forward(rule, x_BQD, table, targets_BQ, weights_BQ):
     x_BQD, table, targets_BQ, weights_BQ = (
         primal.value for primal in (x_BQD, table, targets_BQ, weights_BQ)
     )
+    nothing = rule.lay_out(jnp.zeros_like(table), "embed") if wanted else None
+    # Where devices keep parts of it, it is put together once, and not once a part.
+    table = rule.lay_out(table, "whole_embed")
 
     def one_part(of_table, part):
         x_BPD, targets_BP, weights_BP = part
@@ -147,11 +157,11 @@ def _forward(rule, x_BQD, table, targets_BQ, weights_BQ):
         slope_BPV = constrain(slope_BPV, LOGITS)
         of_x_BPD = jax.lax.dot_general(slope_BPV, table, (((2,), (rule.vocab_dim,)), ((), ())))
         if wanted:
-            of_table = of_table + _of_table(rule, x_BPD, slope_BPV)
+            of_part = rule.lay_out(_of_table(rule, x_BPD, slope_BPV), "embed")
+            of_table = of_table + of_part
         return of_table, (judged, of_x_BPD)
 
     parts = _parts(rule.positions, x_BQD, targets_BQ, weights_BQ)
-    nothing = jnp.zeros_like(table) if wanted else None
     of_table, (judged, of_x) = jax.lax.scan(one_part, nothing, parts)
     total, of_targets = _summed(judged, targets_BQ, weights_BQ)
     of_x_BQD = _joined(of_x, x_BQD.shape[1])

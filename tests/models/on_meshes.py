@@ -20,6 +20,7 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from clinical_t5x.models import attention_kernels, projected_loss
+from clinical_t5x.models.activations import activation_constraint
 from clinical_t5x.partitioning import PjitPartitioner
 from tests.models.test_attention_kernels import plain
 from tests.models.test_projected_loss import model_of, packed
@@ -55,7 +56,8 @@ def loss_in_parts() -> dict:
 
     projected_loss.positions_at_once = noted
     step = jax.jit(jax.value_and_grad(parts.loss_fn, has_aux=True))
-    (loss, sums), gradients = step(on_mesh, batch_on_mesh, jax.random.key(1))
+    with activation_constraint(partitioner.constrain):  # as training does
+        (loss, sums), gradients = step(on_mesh, batch_on_mesh, jax.random.key(1))
     projected_loss.positions_at_once = positions_at_once
     step = jax.jit(jax.value_and_grad(whole.loss_fn, has_aux=True))
     (expected, expected_sums), expected_gradients = step(params, batch, jax.random.key(1))
