@@ -94,7 +94,7 @@ def made_by_hand(guard, leave_out):
     return checkpoints.checksums(trainer.train_state.params)
 
 
-@pytest.fixture(scope="module", params=["nan", "leap"])
+@pytest.fixture(scope="module", params=["nan", pytest.param("leap", marks=pytest.mark.slow)])
 def skipped(request, tmp_path_factory):
     """A run that skips its bad batch: what is bad, the guard's settings, MODEL_DIR."""
     bad, settings = {"nan": (NAN, {"window": 2}), "leap": (LEAP, LEAPS)}[request.param]
