@@ -12,6 +12,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+import numpy as np
+
 KINDS = (
     "all-gather",
     "all-reduce",
@@ -30,7 +32,9 @@ _CALLED = re.compile(
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _GROUPS = re.compile(r"replica_groups=(\{\{[\d,{} ]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
-_MESH_GROUPS = re.compile(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}")
+_MESH_GROUPS = re.compile(
+    r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((\[[\d,]+\](?:T\([\d,]+\))?)\))? \{([^}]*)\}"
+)
 _PAIRS = re.compile(r"source_target_pairs=\{(\{[\d,{} ]*\})\}")
 
 _BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}
@@ -171,27 +175,29 @@ def _groups(text: str) -> Iterator[list[int]]:
         for group in re.findall(r"\{([\d, ]+)\}", text.replace("{{", "{").replace("}}", "}")):
             yield [int(device) for device in group.split(",")]
         return
-    import numpy as np
-
-    sizes, source, *order = (
-        [int(size) for size in part.split(",")] for part in re.findall(r"[\[(]([\d,]+)[\])]", text)
-    )
-    devices = np.arange(math.prod(source)).reshape(source)
-    if order:
-        devices = devices.transpose(order[0])
-    for group in devices.reshape(sizes):
+    sizes, _, order = text.partition("<=")
+    for group in _iota(order).reshape(_numbers(sizes)):
         yield [int(device) for device in group.ravel()]
 
 
-def _mesh_groups(axes: str, joined: str) -> list[list[int]]:
-    """Groups that reach along some axes of a mesh: `mesh['a'=4,'b'=2] {'b'}`; [] if unreadable."""
-    import numpy as np
+def _iota(text: str) -> np.ndarray:
+    """Devices as HLO orders them: `[2,4]T(1,0)` counts 2 rows of 4 and transposes them."""
+    dims, _, order = text.partition("T")
+    devices = np.arange(math.prod(_numbers(dims))).reshape(_numbers(dims))
+    return devices.transpose(_numbers(order)) if order else devices
 
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def _mesh_groups(axes: str, order: str | None, joined: str) -> list[list[int]]:
+    """Groups that reach along some axes of a mesh: `mesh['a'=4,'b'=2] {'b'}`; [] if unreadable."""
     sizes = {name: int(count) for name, count in re.findall(r"'(\w+)'=(\d+)", axes)}
     names = re.findall(r"'(\w+)'", joined)
     if not set(names) <= set(sizes) or ":" in joined:
         return []
-    devices = np.arange(math.prod(sizes.values())).reshape(list(sizes.values()))
+    devices = _iota(order or f"[{math.prod(sizes.values())}]").reshape(list(sizes.values()))
     places = [list(sizes).index(name) for name in names]
     last = range(devices.ndim - len(places), devices.ndim)
     groups = np.moveaxis(devices, places, last).reshape(-1, math.prod(sizes[n] for n in names))

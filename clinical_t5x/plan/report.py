@@ -119,6 +119,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "slices": plan.topology.slices,
         "mesh": plan.mesh,
         "remat_policy": _remat(plan),
+        "scan_layers": plan.run.model.config.scan_layers,
+        "dtype": plan.run.model.config.dtype,
         "method": plan.method,
         "why_not_compiled": plan.why_not_compiled or None,
         "fits": plan.fits,

@@ -15,7 +15,7 @@ from clinical_t5x.models.config import REMAT_POLICIES
 from clinical_t5x.plan import arithmetic
 from clinical_t5x.plan.arithmetic import KeptPerRow
 from clinical_t5x.plan.cost import cost_of
-from clinical_t5x.plan.memory import Memory, shapes_of, state_of
+from clinical_t5x.plan.memory import Memory, Shapes, shapes_of, state_of
 from clinical_t5x.plan.run import PlannedRun
 from clinical_t5x.plan.topology import Topology
 from clinical_t5x.plan.verdict import COMPILED, Plan, plan_run
@@ -73,6 +73,19 @@ class Found:
     smallest: Candidate
 
 
+@dataclasses.dataclass(frozen=True)
+class _Variant:
+    """The run with one remat policy, and what its backward pass keeps."""
+
+    run: PlannedRun
+    policy: str
+    kept: KeptPerRow
+
+    @classmethod
+    def of(cls, run: PlannedRun) -> _Variant:
+        return cls(run, run.model.config.remat_policy, arithmetic.kept_per_row(run))
+
+
 def search(
     run: PlannedRun,
     topologies: Sequence[Topology],
@@ -97,38 +110,44 @@ def search(
       UserError: the batch splits over none of the topologies.
     """
     run = run.with_config(scan_layers=True)
-    kept = {p: arithmetic.kept_per_row(run.with_config(remat_policy=p)) for p in REMAT_POLICIES}
-    candidates = sorted(_candidates(run, topologies, kept, mfu), key=_order)
-    if not candidates:
-        names = ", ".join(topology.name for topology in topologies)
-        raise UserError(f"BATCH_SIZE = {run.batch_size} splits over the devices of none of {names}")
+    variants = [_Variant.of(run.with_config(remat_policy=policy)) for policy in REMAT_POLICIES]
+    by_policy = {variant.policy: variant for variant in variants}
 
     def plan(chosen: Candidate) -> Plan:
-        placed = run.with_config(remat_policy=chosen.policy)
+        variant = by_policy[chosen.policy]
         return plan_run(
-            placed.on(placed.partitioner.with_mesh_shape(chosen.mesh)),
+            variant.run.on(run.partitioner.with_mesh_shape(chosen.mesh)),
             chosen.topology,
             mfu=mfu,
             price_per_chip_hour=price_per_chip_hour,
             may_compile=may_compile,
-            kept=kept[chosen.policy],
+            kept=variant.kept,
         )
 
+    estimated: list[Candidate] = []
+    candidates = _candidates(variants, topologies, mfu, estimated)
     best, compiled, next_guess = _first_that_fits(candidates, plan)
-    smallest = min(candidates, key=lambda one: one.memory.total / (one.topology.chip.memory or 1))
-    return Found(best, tuple(compiled), len(candidates), next_guess, smallest)
+    if not estimated:
+        names = ", ".join(topology.name for topology in topologies)
+        raise UserError(f"BATCH_SIZE = {run.batch_size} splits over the devices of none of {names}")
+    smallest = min(estimated, key=lambda one: one.memory.total / (one.topology.chip.memory or 1))
+    return Found(best, tuple(compiled), len(estimated), next_guess, smallest)
 
 
 def _first_that_fits(
-    candidates: Sequence[Candidate], plan: Callable[[Candidate], Plan]
+    candidates: Iterator[Candidate], plan: Callable[[Candidate], Plan]
 ) -> tuple[Plan | None, list[Plan], Candidate | None]:
-    """Plan candidates in order until one fits, at most three; what would come next otherwise."""
-    waiting, compiled, correction = list(candidates), [], 1.0
-    while True:
-        chosen = next((one for one in waiting if one.fits(correction)), None)
-        if chosen is None or len(compiled) == MOST_COMPILED:
+    """Plan candidates in order until one fits, at most three; what would come next otherwise.
+
+    What the compiler teaches only makes estimates larger: no candidate is looked at twice.
+    """
+    compiled: list[Plan] = []
+    correction = 1.0
+    for chosen in candidates:
+        if not chosen.fits(correction):
+            continue
+        if len(compiled) == MOST_COMPILED:
             return None, compiled, chosen
-        waiting.remove(chosen)
         made = plan(chosen)
         if made.method != COMPILED:
             return made, compiled, None  # nobody corrects the estimate
@@ -136,6 +155,7 @@ def _first_that_fits(
         if made.fits is not False:
             return made, compiled, None
         correction = _correction(chosen, made, correction)
+    return None, compiled, None
 
 
 def _order(candidate: Candidate) -> tuple:
@@ -153,21 +173,41 @@ def _correction(candidate: Candidate, plan: Plan, before: float) -> float:
 
 
 def _candidates(
-    run: PlannedRun, topologies: Sequence[Topology], kept: dict[str, KeptPerRow], mfu: float
+    variants: Sequence[_Variant],
+    topologies: Sequence[Topology],
+    mfu: float,
+    estimated: list[Candidate],
 ) -> Iterator[Candidate]:
-    shapes = shapes_of(run)
+    """Candidates in order, estimated when they are asked for, and noted in `estimated`."""
+    shapes = shapes_of(variants[0].run)
+    by_size: dict[int, list[Topology]] = {}
     for topology in topologies:
-        counted = run.partitioner.on_counted_devices(topology.devices, slices=topology.slices)
-        for mesh in _meshes(topology.devices // topology.slices):
-            placed = run.on(counted.with_mesh_shape(mesh))
-            if run.batch_size % placed.partitioner.batch_shards:
-                continue
-            state = state_of(placed, shapes)
-            for policy in REMAT_POLICIES:
-                chosen = placed.with_config(remat_policy=policy)
-                memory = arithmetic.estimated_memory(chosen, state, kept[policy])
-                seconds = _seconds(chosen, topology, state.parameter_bytes, mfu)
-                yield Candidate(topology, mesh, policy, memory, seconds)
+        by_size.setdefault(topology.chips, []).append(topology)
+    for chips in sorted(by_size):
+        of_size = [
+            candidate
+            for topology in by_size[chips]
+            for candidate in _on_topology(variants, topology, shapes, mfu)
+        ]
+        estimated += of_size
+        yield from sorted(of_size, key=_order)
+
+
+def _on_topology(
+    variants: Sequence[_Variant], topology: Topology, shapes: Shapes, mfu: float
+) -> Iterator[Candidate]:
+    any_run = variants[0].run
+    counted = any_run.partitioner.on_counted_devices(topology.devices, slices=topology.slices)
+    for mesh in _meshes(topology.devices // topology.slices):
+        partitioner = counted.with_mesh_shape(mesh)
+        if any_run.batch_size % partitioner.batch_shards:
+            continue
+        state = state_of(any_run.on(partitioner), shapes)
+        for variant in variants:
+            run = variant.run.on(partitioner)
+            memory = arithmetic.estimated_memory(run, state, variant.kept)
+            seconds = _seconds(run, topology, state.parameter_bytes, mfu)
+            yield Candidate(topology, mesh, variant.policy, memory, seconds)
 
 
 def _meshes(devices: int) -> Iterator[tuple[int, int, int]]:
