@@ -93,7 +93,8 @@ def _train_command(plan: Any, options: argparse.Namespace) -> str:
         "partitioning.PjitPartitioner.model_parallel_submesh": None,
         "partitioning.PjitPartitioner.ici_mesh_shape": f"({','.join(map(str, mesh))})",
         "network.T5Config.scan_layers": True,
-        "network.T5Config.remat_policy": plan.run.model.config.remat_policy,
+        # quoted for gin, which would take none for None
+        "network.T5Config.remat_policy": f'"{plan.run.model.config.remat_policy}"',
     }
     flags = [f"--gin.{name}={value}" for name, value in bindings.items()]
     return shlex.join(["python", "-m", "t5x.train", *options.run_flags, *flags])

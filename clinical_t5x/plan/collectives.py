@@ -1,7 +1,9 @@
 """Which collectives a compiled program runs in a step, how often, and how many bytes they make.
 
 Read from the program's text (HLO). A loop's body is written once and runs as often as the loop
-turns, which the compiler notes where it knows it; every instruction is counted that often.
+turns: the compiler notes it, or the loop's condition compares a counter with a constant. A TPU's
+compiler writes a collective that goes on beside other work into each of the computations that it
+spans (its start, the work, its end), all with one channel number: it is counted once.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ _CALLED = re.compile(
     r"(?:body|condition|calls|to_apply|branch_computations)=\{?([^,}]+(?:, ?%[^,}]+)*)"
 )
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r"\bwhile\(.*condition=%?([\w.\-]+)")
+_CONSTANT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _GROUPS = re.compile(r"replica_groups=(\{\{[\d,{} ]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
 _MESH_GROUPS = re.compile(
     r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((\[[\d,]+\](?:T\([\d,]+\))?)\))? \{([^}]*)\}"
@@ -64,14 +69,22 @@ class _Found:
     kind: str
     bytes: int
     across_slices: bool
+    channel: str  # empty where it has none
 
 
 @dataclasses.dataclass
 class _Computation:
-    """Its collectives, and (what it calls, how often)."""
+    """Its collectives; (what it calls, how often or by which condition); its one constant."""
 
     collectives: list[_Found] = dataclasses.field(default_factory=list)
-    calls: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    calls: list[tuple[str, int | str]] = dataclasses.field(default_factory=list)
+    constants: list[int] = dataclasses.field(default_factory=list)
+    compares_less: bool = False
+
+    @property
+    def turns(self) -> int:
+        """How often a loop with this condition turns: 1 where it cannot be told."""
+        return self.constants[0] if self.compares_less and len(self.constants) == 1 else 1
 
 
 def read_collectives(hlo: str, *, devices_per_slice: int | None = None) -> list[Collective]:
@@ -83,14 +96,17 @@ def read_collectives(hlo: str, *, devices_per_slice: int | None = None) -> list[
     """
     computations, entry = _computations(hlo, devices_per_slice)
     runs = _runs(computations, entry)
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    # of the places of one collective, the one that runs most often
+    of_channel: dict[tuple, tuple[int, _Found]] = {}
     for name, computation in computations.items():
-        for found in computation.collectives if runs[name] else ():
-            total = totals[found.kind]
-            total[0] += 1
-            total[1] += runs[name]
-            total[2] += runs[name] * found.bytes
-            total[3] += runs[name] * found.across_slices
+        for number, found in enumerate(computation.collectives if runs[name] else ()):
+            key = (found.kind, found.channel) if found.channel else (name, number)
+            if key not in of_channel or of_channel[key][0] < runs[name]:
+                of_channel[key] = (runs[name], found)
+    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for times, found in of_channel.values():
+        counted = (1, times, times * found.bytes, times * found.across_slices)
+        totals[found.kind] = [a + b for a, b in zip(totals[found.kind], counted, strict=True)]
     found = [Collective(kind, *total) for kind, total in totals.items()]
     return sorted(found, key=lambda one: (-one.bytes, one.kind))
 
@@ -109,10 +125,14 @@ def _computations(hlo: str, devices_per_slice: int | None) -> tuple[dict[str, _C
 
 
 def _take(line: str, computation: _Computation, devices_per_slice: int | None) -> None:
-    trips = _TRIPS.search(line)
+    trips, condition = _TRIPS.search(line), _CONDITION.search(line)
+    times = int(trips[1]) if trips else condition[1] if condition else 1
     for names in _CALLED.findall(line):
-        for name in names.split(","):
-            computation.calls.append((name.strip().lstrip("%"), int(trips[1]) if trips else 1))
+        computation.calls += [(name.strip().lstrip("%"), times) for name in names.split(",")]
+    constant = _CONSTANT.search(line)
+    if constant is not None:
+        computation.constants.append(int(constant[1]))
+    computation.compares_less |= "compare(" in line and "direction=LT" in line
     instruction = _INSTRUCTION.match(line)
     if instruction is None:
         return
@@ -120,7 +140,9 @@ def _take(line: str, computation: _Computation, devices_per_slice: int | None) -
     if kind in KINDS:
         size = _result_bytes(instruction[1], started=instruction[2] != kind)
         crosses = devices_per_slice is not None and _crosses(line, devices_per_slice)
-        computation.collectives.append(_Found(kind, size, crosses))
+        channel = _CHANNEL.search(line)
+        found = _Found(kind, size, crosses, channel[1] if channel else "")
+        computation.collectives.append(found)
 
 
 def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:
@@ -132,6 +154,8 @@ def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:
             return
         runs[name] += times
         for called, trips in computations[name].calls:
+            if isinstance(trips, str):
+                trips = computations[trips].turns if trips in computations else 1
             walk(called, times * trips)
 
     walk(entry, 1)

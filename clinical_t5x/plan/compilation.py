@@ -29,7 +29,7 @@ _NEEDED = (
 _LIMIT = (re.compile(rf"exceeds available HBM \({_AMOUNT}\)"),)
 _OF = re.compile(rf"Used {_AMOUNT} of {_AMOUNT}")
 # Changes of the figures that are kept make them stale.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
