@@ -89,8 +89,9 @@ def find_group(flags: Flags) -> Group | None:
     Raises:
       UserError: part of the flags is missing, or they do not fit together.
     """
-    platforms = {"JAX_PLATFORMS": v for name, v in flags.jax_options if name == "jax_platforms"}
-    group = processes.find_group(flags, os.environ | platforms)
+    platforms = [value for name, value in flags.jax_options if name == "jax_platforms"]
+    overriding = {"JAX_PLATFORMS": platforms[-1]} if platforms else {}
+    group = processes.find_group(flags, os.environ | overriding)
     if group is not None:
         console.speak_as(console.Host(group.index, group.count, platform.node()))
     return group
