@@ -2,7 +2,8 @@
 
 python -m clinical_t5x.tokenize --task mimic_pretrain_v1 --module tasks.pretrain
 
-Training writes them itself where they are missing. A group of hosts should find them ready.
+Training writes them itself where they are missing; of a group of hosts one writes and the others
+wait, which is time on expensive machines.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import re
 
 # TPU: bfloat16 FLOP/s of a chip, TensorCores in it, and how many of those JAX shows as one device:
 # v2, v3 and 7x show two devices a chip; v4 and v5p one, whose cores work as one ("megacore").
-# Figures: cloud.google.com/tpu/docs/v2, .../v3, v4, v5e, v5p, v6e, tpu7x, read in 2026; of v4i:
-# Jouppi et al., "Ten Lessons From Three Generations", ISCA 2021, table 1. Names of devices: those
-# that jax/_src/pallas/mosaic/tpu_info.py knows.
+# Figures of v5p, v6e and 7x: cloud.google.com/tpu/docs/v5p, v6e and tpu7x. All agree with JAX's own
+# table (jax/_src/pallas/mosaic/tpu_info.py, where the names of devices come from) but for rounding
+# and v3, which is 140 there. "v4 lite" is v4i.
 _TPU_CHIPS = {
     "TPU v2": (46e12, 2, 1),
     "TPU v3": (123e12, 2, 1),
@@ -28,8 +28,8 @@ _TPU_CHIPS = {
 
 # NVIDIA: a pattern of names, then FLOP/s in 16 bits (tensor cores, float32 sums) and in "float32".
 # The latter is TensorFloat-32 where the device has it, as JAX's default precision takes that. The
-# first pattern that is found counts. Figures: NVIDIA's data sheets of each product, halved where
-# they are quoted "with sparsity".
+# first pattern that is found counts. Figures: as NVIDIA's data sheets quote them, halved where they
+# are "with sparsity".
 _NVIDIA = (
     (r"\bH200 NVL\b", 835.5e12, 417.5e12),
     (r"\bH100 NVL\b", 835.5e12, 417.5e12),
