@@ -62,10 +62,12 @@ def estimated_memory(run: PlannedRun, state: State, kept: KeptPerRow) -> Memory:
     )
 
 
-def kept_per_row(run: PlannedRun) -> KeptPerRow:
+def kept_per_row(run: PlannedRun, plain: KeptPerRow | None = None) -> KeptPerRow:
     """What the backward pass keeps of one row, read from the derivative of the run's loss.
 
-    Arrays are found at one row and at two: what does not grow with the rows is made of parameters.
+    Args:
+      run: with the remat policy in question.
+      plain: the same of this run without remat, where it is known already.
     """
     config = run.model.config
     split_dims = {config.mlp_dim, config.num_heads, config.vocab_size}
@@ -75,21 +77,20 @@ def kept_per_row(run: PlannedRun) -> KeptPerRow:
     for leaf in _residuals_of_a_row(run):
         # the first dim counts layers or rows
         sizes[bool(split_dims.intersection(leaf.shape[1:]))] += _bytes(leaf)
-    return KeptPerRow(sizes[False], sizes[True], _one_layer(run))
-
-
-def _one_layer(run: PlannedRun) -> int:
-    config = run.model.config
+    whole, split = sizes[False], sizes[True]
     if config.remat_policy == "none":
-        return 0
-    plain = run.with_config(remat_policy="none")
+        return KeptPerRow(whole, split, layer=0)
+    plain = plain or kept_per_row(run.with_config(remat_policy="none"))
     layers = max(config.num_encoder_layers, config.num_decoder_layers)
     # kept arrays and their gradients
-    return 2 * sum(map(_bytes, _residuals_of_a_row(plain))) // layers
+    return KeptPerRow(whole, split, layer=2 * (plain.whole + plain.split) // layers)
 
 
 def _residuals_of_a_row(run: PlannedRun) -> list[jax.ShapeDtypeStruct]:
-    """Arrays that the backward pass keeps for one row, those made of parameters left out."""
+    """Arrays that the backward pass keeps for one row, those made of parameters left out.
+
+    They are found at one row and at two: what is made of parameters does not grow with the rows.
+    """
     one, two = _residuals(run, 1), _residuals(run, 2)
     return [small for small, large in zip(one, two, strict=True) if small.shape != large.shape]
 

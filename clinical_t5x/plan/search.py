@@ -81,10 +81,6 @@ class _Variant:
     policy: str
     kept: KeptPerRow
 
-    @classmethod
-    def of(cls, run: PlannedRun) -> _Variant:
-        return cls(run, run.model.config.remat_policy, arithmetic.kept_per_row(run))
-
 
 def search(
     run: PlannedRun,
@@ -110,7 +106,7 @@ def search(
       UserError: the batch splits over none of the topologies.
     """
     run = run.with_config(scan_layers=True)
-    variants = [_Variant.of(run.with_config(remat_policy=policy)) for policy in REMAT_POLICIES]
+    variants = _variants(run)
     by_policy = {variant.policy: variant for variant in variants}
 
     def plan(chosen: Candidate) -> Plan:
@@ -170,6 +166,15 @@ def _correction(candidate: Candidate, plan: Plan, before: float) -> float:
     if not candidate.memory.temporaries or plan.needed <= sure:
         return before
     return max(before, (plan.needed - sure) / candidate.memory.temporaries)
+
+
+def _variants(run: PlannedRun) -> list[_Variant]:
+    runs = {policy: run.with_config(remat_policy=policy) for policy in REMAT_POLICIES}
+    plain = arithmetic.kept_per_row(runs["none"])
+    return [
+        _Variant(one, policy, arithmetic.kept_per_row(one, plain) if policy != "none" else plain)
+        for policy, one in runs.items()
+    ]
 
 
 def _candidates(

@@ -7,14 +7,10 @@ import shlex
 import pytest
 
 from clinical_t5x.console import UserError
-from clinical_t5x.models.flops import step_flops
 from clinical_t5x.plan.__main__ import main
 
 DEMO = "--gin_file=gin/demo.gin"
 TOO_LARGE = "--gin.BATCH_SIZE=1048576"
-WITHOUT_LIBTPU = pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is not None, reason="libtpu is installed: it compiles"
-)
 
 
 @pytest.fixture
@@ -29,111 +25,32 @@ def plan(capsys, tmp_path):
     return run
 
 
-@WITHOUT_LIBTPU
-def test_without_libtpu_it_estimates_and_says_so(plan):
-    text, found = plan(DEMO, "--topology=v5e:2x2")
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is not None, reason="libtpu compiles")
+def test_without_libtpu_data_and_vocabulary_it_estimates_and_says_so(plan):
+    text, found = plan(DEMO, "--topology=v4-8", "--price_per_chip_hour=2")
+    assert "v4-8 is Google Cloud's name, which counts cores: read as v4:2x2x1 (4 chips)" in text
+    assert "the vocabulary clinical is not in the data home: a stand-in takes its place" in text
+    assert "a row of the batch is running text" in text
     assert "FITS" in text
     assert "estimated, not compiled: libtpu, the compiler for TPUs, is not installed" in text
+    assert "encoder/layers_*/mlp/wi/kernel x 2" in text and "--all_tensors" in text
     assert found["method"] == "arithmetic" and found["fits"] is True
     assert "libtpu" in found["why_not_compiled"]
     assert found["collectives"] is None
     assert found["mesh"] == {"slice": 1, "data": 4, "fsdp": 1, "tensor": 1}
+    assert found["dtype"] == "bfloat16"  # as the gin files say, not as this machine would
+    assert found["cost"]["price"] == pytest.approx(2 * found["cost"]["chip_hours"])
 
 
-@pytest.mark.skipif(
-    any(map(importlib.util.find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin"))),
-    reason="JAX's CUDA plugin is installed: it compiles",
-)
-def test_without_the_cuda_plugin_it_estimates_and_says_so(plan):
-    text, found = plan(DEMO, "--topology=h100:8")
-    assert "JAX's CUDA plugin, the compiler for GPUs, is not installed" in text
-    assert found["chips"] == 8 and found["fits"] is True
-
-
-def test_no_data_and_no_vocabulary_is_needed(plan):
-    text, found = plan(DEMO, "--topology=v5e:1x1", "--arithmetic")
-    assert "the vocabulary clinical is not in the data home: a stand-in takes its place" in text
-    assert "a row of the batch is running text" in text
-    assert "--arithmetic asked for an estimate" in found["why_not_compiled"]
-
-
-def test_gin_files_dtype_is_that_of_the_hardware_not_of_this_machine(plan):
-    assert plan(DEMO, "--topology=v5e:1x1", "--arithmetic")[1]["dtype"] == "bfloat16"
-    assert plan(DEMO, "--topology=cpu:1", "--arithmetic")[1]["dtype"] == "float32"
-
-
-def test_bytes_by_kind_add_up_and_follow_the_mesh(plan):
-    _, whole = plan(DEMO, "--topology=v5e:2x2", "--arithmetic")
-    fsdp = "--gin.partitioning.PjitPartitioner.ici_mesh_shape=(1,4,1)"
-    text, split = plan(DEMO, "--topology=v5e:2x2", "--arithmetic", fsdp)
-    for found in (whole, split):
-        assert sum(found["bytes"].values()) == found["bytes_needed"] < found["bytes_limit"]
-        of_kind = {"parameter": 0, "optimizer": 0}
-        for tensor in found["tensors"]:
-            of_kind[tensor["kind"]] += tensor["bytes"]
-        assert of_kind["parameter"] == found["bytes"]["parameters"]
-        assert of_kind["optimizer"] == found["bytes"]["optimizer"]
-    # all but vectors are split; those are what remains replicated
-    quarter = whole["bytes"]["parameters"] / 4
-    assert quarter < split["bytes"]["parameters"] < 1.1 * quarter
-    assert split["replicated_bytes"] < whole["replicated_bytes"] / 10
-    assert "encoder/layers_*/mlp/wi/kernel x 2" in text
-    assert "--all_tensors" in text
-
-
-def test_what_does_not_fit_says_by_how_much_and_is_no_failure(plan):
-    text, found = plan(DEMO, "--topology=v5e:1x1", "--arithmetic", TOO_LARGE)
-    assert "DOES NOT FIT" in text and "too much" in text
-    assert found["fits"] is False and found["bytes_needed"] > found["bytes_limit"]
-
-
-def test_recomputing_takes_less_memory_and_more_work(plan):
-    def with_policy(policy):
-        layers = [
-            f"--gin.network.T5Config.num_{stack}_layers=12" for stack in ("encoder", "decoder")
-        ]
-        bindings = (f"--gin.network.T5Config.remat_policy='{policy}'", "--gin.BATCH_SIZE=4096")
-        found = plan(DEMO, "--topology=v5e:1x1", "--arithmetic", *bindings, *layers)[1]
-        return found["bytes"]["temporaries"], found["cost"]["recomputed_flops"]
-
-    none, minimal, full = map(with_policy, ("none", "minimal", "full"))
-    assert none[0] > minimal[0] > full[0]
-    assert none[1] == 0 < minimal[1] < full[1]
-
-
-def test_time_and_price_follow_from_flops_and_mfu(plan):
-    _, found = plan(
-        DEMO, "--topology=v3:2x2", "--arithmetic", "--mfu=0.5", "--price_per_chip_hour=2"
-    )
-    cost = found["cost"]
-    from clinical_t5x.models.config import T5Config
-
-    sizes = {"emb_dim": 128, "num_heads": 4, "head_dim": 32, "mlp_dim": 512}
-    config = T5Config(4096, num_encoder_layers=2, num_decoder_layers=2, **sizes)
-    flops = step_flops(config, batch_size=8, inputs_length=128, targets_length=29)
-    assert cost["step_flops"] == flops.model
-    assert cost["input_tokens"] == 4000 * 8 * 128
-    assert cost["peak_flops"] == 4 * 123e12  # four chips of two devices each
-    assert cost["hours"] == pytest.approx(4000 * flops.model / (0.5 * 4 * 123e12) / 3600)
-    assert cost["chip_hours"] == pytest.approx(4 * cost["hours"])
-    assert cost["price"] == pytest.approx(2 * cost["chip_hours"])
-
-
-def test_slices_are_replicas_with_an_axis_of_their_own(plan):
-    text, found = plan(DEMO, "--topology=2xv5e:2x2", "--arithmetic")
-    assert found["mesh"] == {"slice": 2, "data": 4, "fsdp": 1, "tensor": 1}
-    assert "mesh slice 2 x data 4" in text
-
-
-def test_clouds_names_are_explained(plan):
-    text, _ = plan(DEMO, "--topology=v4-8", "--arithmetic")
-    assert "v4-8 is Google Cloud's name, which counts cores: read as v4:2x2x1 (4 chips)" in text
+def test_a_plan_for_cpus_computes_as_cpus_do(plan):
+    text, found = plan(DEMO, "--topology=cpu:1", "--arithmetic")
+    assert found["dtype"] == "float32"
+    assert found["fits"] is None and "whose limit is unknown" in text
+    assert "unknown: the peak of cpu is not known" in text
 
 
 def test_a_search_proposes_the_smallest_and_the_command_for_it(plan):
-    asked = (DEMO, "--topology=v5e", "--search", "--arithmetic")
-    text, found = plan(*asked)
-    assert plan(*asked) == (text, found)
+    text, found = plan(DEMO, "--topology=v5e", "--search", "--arithmetic")
     proposal = found["proposal"]
     assert proposal["topology"] == "v5e:1x1" and proposal["fits"] is True
     command = shlex.split(text.splitlines()[-1].removeprefix("next: "))
@@ -142,12 +59,6 @@ def test_a_search_proposes_the_smallest_and_the_command_for_it(plan):
     assert (
         f"mesh of one device; remat {proposal['remat_policy']}; bfloat16, layers scanned" in again
     )
-
-
-def test_a_search_takes_more_chips_where_few_do_not_do(plan):
-    _, found = plan(DEMO, "--topology=v5e", "--search", "--arithmetic", "--gin.BATCH_SIZE=65536")
-    proposal = found["proposal"]
-    assert proposal["fits"] is True and proposal["chips"] > 1
 
 
 def test_a_search_that_finds_nothing_names_what_comes_nearest(plan):

@@ -54,13 +54,12 @@ def test_what_was_compiled_is_known_the_next_time(report):
     assert all(report["data"][name] == report["again"][name] for name in same)
 
 
-def test_a_search_compiles_at_most_three_and_is_repeatable(report):
-    first, second = report["searched"]
-    assert first["method"] == "compiled"
-    assert 1 <= len(first["compiled"]) <= 3
-    assert second["compiled"] == [0.0] * len(first["compiled"])
-    for name in ("mesh", "remat"):
-        assert first[name] == second[name]
+def test_a_search_compiles_at_most_three_and_finds_what_was_compiled(report):
+    found = report["searched"]
+    assert found["method"] == "compiled"
+    assert found["mesh"] == {"slice": 1, "data": 8, "fsdp": 1, "tensor": 1}
+    assert found["remat"] == "none"
+    assert found["compiled"] == [0.0]  # the plan before it was of the very same program
 
 
 def test_a_limit_that_nobody_knows_gives_no_verdict(report):
