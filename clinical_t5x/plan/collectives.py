@@ -3,7 +3,8 @@
 Read from the program's text (HLO). A loop's body is written once and runs as often as the loop
 turns: the compiler notes it, or the loop's condition compares a counter with a constant. A TPU's
 compiler writes a collective that goes on beside other work into each of the computations that it
-spans (its start, the work, its end), all with one channel number: it is counted once.
+spans (its start, the work, its end), all with one channel number: it is counted once. What crosses
+slices it hands to the hosts, as a `send` that names the collective.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CONDITION = re.compile(r"\bwhile\(.*condition=%?([\w.\-]+)")
 _CONSTANT = re.compile(r"= s32\[\]\S* constant\((\d+)\)")
 _CHANNEL = re.compile(r"channel_id=(\d+)")
+_BETWEEN_SLICES = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 _GROUPS = re.compile(r"replica_groups=(\{\{[\d,{} ]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)")
 _MESH_GROUPS = re.compile(
     r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((\[[\d,]+\](?:T\([\d,]+\))?)\))? \{([^}]*)\}"
@@ -136,13 +138,18 @@ def _take(line: str, computation: _Computation, devices_per_slice: int | None) -
     instruction = _INSTRUCTION.match(line)
     if instruction is None:
         return
+    channel = _CHANNEL.search(line)
+    number = channel[1] if channel else ""
+    between = _BETWEEN_SLICES.search(line) if instruction[2] == "send" else None
     kind = instruction[2].removesuffix("-start")
-    if kind in KINDS:
+    if between is not None:
+        kind = f"{between[1].lower().replace('_', '-')} between slices"
+        size = _result_bytes(instruction[1], started=True)
+        computation.collectives.append(_Found(kind, size, True, number))
+    elif kind in KINDS:
         size = _result_bytes(instruction[1], started=instruction[2] != kind)
         crosses = devices_per_slice is not None and _crosses(line, devices_per_slice)
-        channel = _CHANNEL.search(line)
-        found = _Found(kind, size, crosses, channel[1] if channel else "")
-        computation.collectives.append(found)
+        computation.collectives.append(_Found(kind, size, crosses, number))
 
 
 def _runs(computations: dict[str, _Computation], entry: str) -> dict[str, int]:

@@ -91,6 +91,17 @@ def test_a_gather_beside_other_work_is_one_and_its_loop_turns_as_its_condition_s
     assert read_collectives(OVERLAPPED) == [Collective("all-gather", 1, 12, 12 * 128 * 2)]
 
 
+def test_what_a_tpus_hosts_send_between_slices_is_a_collective_too():
+    program = """
+ENTRY %main (p0: f32[8]) -> f32[8] {
+  %send.1 = (f32[16,8,128]{2,1,0:T(8,128)}, u32[], token[]) send(%part, %token), channel_id=39, is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",_xla_megascale_reduce_operation="SUM",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %recv.1 = (f32[16,8,128]{2,1,0:T(8,128)}, u32[], token[]) recv(%token), channel_id=38, is_host_transfer=true, frontend_attributes={_xla_megascale_transfer_type="ALL_REDUCE"}
+}
+"""
+    (found,) = read_collectives(program, devices_per_slice=4)
+    assert found == Collective("all-reduce between slices", 1, 1, 16 * 8 * 128 * 4, 1)
+
+
 @pytest.mark.parametrize(
     ("groups", "crosses"),
     [
