@@ -107,7 +107,7 @@ def _row(case: Case, *, may_compile: bool) -> str:
         moved = ", ".join(
             f"{one.kind} {report.size(one.bytes)}" for one in plan.compiled.collectives
         )
-    verdict = {True: "fits", False: "does not fit", None: "?"}[plan.fits]
+    verdict = "fits" if plan.fits else "too tight" if plan.room >= 0 else "does not fit"
     how = "compiled" if plan.compiled is not None else "estimated"
     cost = plan.cost
     columns = [

@@ -4,7 +4,8 @@ Read from the program's text (HLO). A loop's body is written once and runs as of
 turns: the compiler notes it, or the loop's condition compares a counter with a constant. A TPU's
 compiler writes a collective that goes on beside other work into each of the computations that it
 spans (its start, the work, its end), all with one channel number: it is counted once. What crosses
-slices it hands to the hosts, as a `send` that names the collective.
+slices it hands to the hosts, as a `send` that names the collective; and a reduce-scatter it writes
+as a computation `all-reduce-scatter` around an all-reduce, of which each device keeps its part.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ KINDS = (
     "ragged-all-to-all",
 )
 
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.* -> (.*) \{$")
+_REDUCE_SCATTER = "all-reduce-scatter"
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?[\])}]) ([\w\-]+)\(")
 _SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CALLED = re.compile(
@@ -76,12 +78,13 @@ class _Found:
 
 @dataclasses.dataclass
 class _Computation:
-    """Its collectives; (what it calls, how often or by which condition); its one constant."""
+    """Its collectives; (what it calls, how often or by which condition); its constants."""
 
     collectives: list[_Found] = dataclasses.field(default_factory=list)
     calls: list[tuple[str, int | str]] = dataclasses.field(default_factory=list)
     constants: list[int] = dataclasses.field(default_factory=list)
     compares_less: bool = False
+    keeps: int | None = None  # bytes that a device keeps of an all-reduce that scatters
 
     @property
     def turns(self) -> int:
@@ -120,6 +123,8 @@ def _computations(hlo: str, devices_per_slice: int | None) -> tuple[dict[str, _C
         header = _COMPUTATION.match(line)
         if header:
             current = computations.setdefault(header[2], _Computation())
+            scatters = header[2].startswith(_REDUCE_SCATTER)
+            current.keeps = _result_bytes(header[3], started=False) if scatters else None
             entry = header[2] if header[1] else entry
         elif current is not None and " = " in line:
             _take(line, current, devices_per_slice)
@@ -148,6 +153,8 @@ def _take(line: str, computation: _Computation, devices_per_slice: int | None) -
         computation.collectives.append(_Found(kind, size, True, number))
     elif kind in KINDS:
         size = _result_bytes(instruction[1], started=instruction[2] != kind)
+        if kind == "all-reduce" and computation.keeps is not None:
+            kind, size = "reduce-scatter", computation.keeps
         crosses = devices_per_slice is not None and _crosses(line, devices_per_slice)
         computation.collectives.append(_Found(kind, size, crosses, number))
 

@@ -31,7 +31,7 @@ _OF = re.compile(rf"Used {_AMOUNT} of {_AMOUNT}")
 # Triton's products are tuned by trial on a GPU; without one their compiler gives up on some shapes.
 _OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 # Changes of the figures that are kept make them stale.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclasses.dataclass(frozen=True)

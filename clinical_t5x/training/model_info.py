@@ -50,7 +50,10 @@ def _line(title: str, placement: Placement) -> str:
     )
     spec = ", ".join(str(axis) for axis in placement.spec)
     why = f"  ({'; '.join(placement.fallbacks)})" if placement.fallbacks else ""
+    held = f"bytes {placement.bytes_per_device}"
+    if placement.replicated_bytes:
+        held += f", {placement.replicated_bytes} of them replicated"
     return (
         f"{title} {placement.name}  size {math.prod(placement.shape)}  shape ({dims})  "
-        f"spec ({spec}){why}"
+        f"spec ({spec})  {held}{why}"
     )

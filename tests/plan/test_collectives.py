@@ -91,6 +91,20 @@ def test_a_gather_beside_other_work_is_one_and_its_loop_turns_as_its_condition_s
     assert read_collectives(OVERLAPPED) == [Collective("all-gather", 1, 12, 12 * 128 * 2)]
 
 
+def test_an_all_reduce_of_which_each_device_keeps_a_part_is_a_reduce_scatter():
+    program = """
+%all-reduce-scatter.1 (input.1: f32[4096,128]) -> f32[4096,32] {
+  %all-reduce.1 = f32[4096,128]{0,1:T(8,128)} all-reduce(%input.1), channel_id=237, replica_groups={{0,1,2,3}}
+  ROOT %part = f32[4096,32]{0,1} dynamic-slice(%all-reduce.1, %i, %j)
+}
+
+ENTRY %main (p0: f32[8]) -> f32[8] {
+  %mine = f32[4096,32]{0,1} fusion(%gradient), kind=kCustom, calls=%all-reduce-scatter.1
+}
+"""
+    assert read_collectives(program) == [Collective("reduce-scatter", 1, 1, 4096 * 32 * 4)]
+
+
 def test_what_a_tpus_hosts_send_between_slices_is_a_collective_too():
     program = """
 ENTRY %main (p0: f32[8]) -> f32[8] {
