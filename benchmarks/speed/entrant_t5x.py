@@ -23,6 +23,7 @@ def train(task: str, checkout: str):
     (batch,) = read_batches(folder / "batches.npz")
     trainer, fresh = make_trainer(configure(folder, []), batch)
     trainer.train_state = fresh()
+    targets = batch["decoder_loss_weights"].sum()  # the loss is a sum over them
     done = 0
 
     def steps(count: int) -> dict:
@@ -30,7 +31,7 @@ def train(task: str, checkout: str):
         metrics = trainer.train(iter([batch] * count), count, start_step=done).result()
         done += count
         jax.block_until_ready(trainer.train_state.params)
-        return {"loss": float(metrics["loss"].value)}
+        return {"loss": float(metrics["loss"].value) / targets}
 
     steps(1)
     return about(), steps
