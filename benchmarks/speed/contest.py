@@ -80,9 +80,9 @@ class Process:
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
+            code = self._process.wait()
             tail = "".join(self.log.read_text().splitlines(keepends=True)[-20:])
-            raise SystemExit(f"{self.entrant.name} failed:\n{tail}\nsee {self.log}")
+            raise SystemExit(f"{self.entrant.name} failed ({code}):\n{tail}\nsee {self.log}")
         return json.loads(line)
 
     def close(self) -> None:
