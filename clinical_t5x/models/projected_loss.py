@@ -101,6 +101,8 @@ def weighted_cross_entropy(
 def positions_at_once(x_BQD: jax.Array, vocab_size: int, mebibytes: float) -> int:
     """Positions of every row whose float32 logits take so many MiB on a device; at least 1."""
     batch, length = x_BQD.shape[:2]
+    if not isinstance(batch, int):
+        return length  # a program that is exported for any number of rows
     each = 4 * batch * vocab_size / device_count_of(x_BQD)
     most = min(length, max(1, int(mebibytes * 2**20 / each)))
     parts = -(-length // most)
