@@ -56,6 +56,8 @@ class Provenance:
       config_hash: SHA-256 of the operative configuration, or empty.
       synthetic: whether the data are the synthetic PhysioNet.
       commit: of the code; found out when empty.
+      fraction: of the training split that it was trained on.
+      subset_seed: which subset of that size it was; None for the whole split.
     """
 
     model: str
@@ -66,6 +68,8 @@ class Provenance:
     config_hash: str = ""
     synthetic: bool = False
     commit: str = dataclasses.field(default_factory=lambda: code_version())
+    fraction: float = 1.0
+    subset_seed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +78,8 @@ class Result:
 
     `value`, `low` and `high` are on the metric's own scale (fractions, 0 to 1, for the benchmarks);
     `low` and `high` are None where a metric has no components to resample. `n` counts examples,
-    `n_units` the units (`unit`) that were resampled. `created` is UTC.
+    `n_units` the units (`unit`) that were resampled. `created` is UTC. `fraction` and `subset_seed`
+    say on which part of the training split the system was trained (`Provenance`).
     """
 
     model: str
@@ -100,6 +105,8 @@ class Result:
     higher_is_better: bool
     synthetic: bool
     created: str
+    fraction: float = 1.0
+    subset_seed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,6 +291,25 @@ def check_comparable(evaluations: Sequence[Evaluation]) -> None:
                 f" ({known.n} examples, {known.n_units} units) were not measured on the same"
                 f" examples of {first.task} {first.split}; evaluate both on the same data"
             )
+
+
+def check_one_system(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse to average over runs that differ in more than their seeds.
+
+    Raises:
+      UserError: when two differ in model, initialisation or fraction of the training split.
+    """
+    systems = {_system(evaluation.results[0]): evaluation for evaluation in evaluations}
+    if len(systems) > 1:
+        (one, first), (other, second) = list(systems.items())[:2]
+        raise UserError(
+            f"{first.place} ({one}) and {second.place} ({other}) are not runs of one system: only"
+            " runs that differ in nothing but their seeds can be averaged"
+        )
+
+
+def _system(result: Result) -> str:
+    return f"{result.initialisation}, {result.model}, {100 * result.fraction:g} % of training"
 
 
 def aligned_sums(first: Evaluation, second: Evaluation, family: str) -> tuple[np.ndarray, ...]:

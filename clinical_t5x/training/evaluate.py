@@ -33,6 +33,8 @@ def evaluate(
     with_text: bool = False,
     model_name: str | None = None,
     initialisation: str | None = None,
+    fraction: float = 1.0,
+    subset_seed: int | None = None,
 ) -> list[Evaluation]:
     """Decode a split with every checkpoint that is named, and score the answers.
 
@@ -48,6 +50,8 @@ def evaluate(
       with_text: Keep inputs, targets and answers in the predictions: note text.
       model_name: Name in results; default: kind and size.
       initialisation: Row of a report, 'scratch' or 'pretrained'; default: what the checkpoint says.
+      fraction: Of the training split, that the checkpoint was trained on; only said in results.
+      subset_seed: Which subset of that size it was; None for the whole split.
 
     Returns:
       The evaluations, a checkpoint's tasks in order.
@@ -92,6 +96,8 @@ def evaluate(
                     "checkpoint": str(path),
                     "checkpoint_step": step,
                     "config_hash": _config_hash(output_dir),
+                    "fraction": fraction,
+                    "subset_seed": subset_seed,
                 },
             )
     return found

@@ -68,10 +68,7 @@ def difference_chart(data: ReportData) -> str:
             low, high = line.difference.interval.low, line.difference.interval.high
             axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=2.2, alpha=0.55)
             axes.plot(100 * line.difference.value, y, mark, color=colour, markersize=5.5)
-        names = [
-            f"{line.column.task} {line.column.heading}" + (f", {line.model}" if several else "")
-            for line in lines
-        ]
+        names = [line.title + (f", {line.model}" if several else "") for line in lines]
         axes.axvline(0, color=INK, linewidth=0.9)
         axes.set_yticks(range(len(lines)), names)
         axes.set_ylim(len(lines) - 0.5, -0.5)

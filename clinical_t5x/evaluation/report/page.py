@@ -123,7 +123,7 @@ def _differences(data: ReportData) -> str:
     first, second = lines[0].first.lower(), lines[0].second.lower()
     several = len({line.model for line in lines}) > 1
     rows = "\n".join(
-        f'<tr><th scope="row">{_e(line.column.task)} {_e(line.column.heading)}'
+        f'<tr><th scope="row">{_e(line.title)}'
         + (f'<span class="detail">{_e(line.model)}</span>' if several else "")
         + f"</th><td>{points(line.difference.value)}</td>"
         f"<td>{points(line.difference.interval.low)} to"
@@ -133,7 +133,7 @@ def _differences(data: ReportData) -> str:
         for line in lines
     )
     words = "Paired differences in percentage points. " + ". ".join(
-        f"{line.column.task} {line.column.heading} {points(line.difference.value)}, interval"
+        f"{line.title} {points(line.difference.value)}, interval"
         f" {points(line.difference.interval.low)} to {points(line.difference.interval.high)}"
         for line in lines
     )

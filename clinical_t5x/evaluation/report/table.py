@@ -14,7 +14,13 @@ import numpy as np
 from clinical_t5x.console import UserError
 from clinical_t5x.evaluation import statistics
 from clinical_t5x.evaluation.metrics import FAMILIES
-from clinical_t5x.evaluation.results import Evaluation, Result, aligned_sums, check_comparable
+from clinical_t5x.evaluation.results import (
+    Evaluation,
+    Result,
+    aligned_sums,
+    check_comparable,
+    check_one_system,
+)
 
 _TITLES = {"majority": "Majority / empty", "scratch": "From scratch", "pretrained": "Pre-trained"}
 _ORDER = tuple(_TITLES)
@@ -58,17 +64,21 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One system: its cells by column, and the evaluations (one for each seed) by family."""
+    """One system: its cells by column, and the evaluations (one for each seed) by family.
+
+    Systems that were trained on different fractions of the training split are different systems.
+    """
 
     initialisation: str
     model: str
     cells: dict[Column, Cell]
     evaluations: dict[str, tuple[Evaluation, ...]]
+    fraction: float = 1.0
 
     @property
     def title(self) -> str:
         """What a reader calls the row."""
-        return title_of(self.initialisation)
+        return title_of(self.initialisation) + fraction_note(self.fraction)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +94,17 @@ class DifferenceLine:
     seeds: tuple[int, int]
     n_units: int
     unit: str
+    fraction: float = 1.0
+
+    @property
+    def title(self) -> str:
+        """What a reader calls the line."""
+        return f"{self.column.task} {self.column.heading}{fraction_note(self.fraction)}"
+
+
+def fraction_note(fraction: float) -> str:
+    """What follows a system's name when it was trained on a part of the training split."""
+    return "" if fraction == 1.0 else f", {100 * fraction:g} % of training"
 
 
 def title_of(initialisation: str) -> str:
@@ -104,19 +125,21 @@ def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
         same system with the same seed.
     """
     check_comparable(evaluations)
-    grouped: dict[tuple[str, str], dict[str, list[Evaluation]]] = {}
+    grouped: dict[tuple[str, str, float], dict[str, list[Evaluation]]] = {}
     for evaluation in evaluations:
         first = evaluation.results[0]
         model = "" if first.initialisation == "majority" else first.model
         for family in evaluation.sums:
             if family in FAMILIES:
-                row = grouped.setdefault((first.initialisation, model), {})
+                row = grouped.setdefault((first.initialisation, model, first.fraction), {})
                 row.setdefault(family, []).append(evaluation)
     keys = sorted(grouped, key=lambda key: (rank_of(key[0]), key))
     return [_row(*key, grouped[key]) for key in keys]
 
 
-def _row(initialisation: str, model: str, by_family: dict[str, list[Evaluation]]) -> Row:
+def _row(
+    initialisation: str, model: str, fraction: float, by_family: dict[str, list[Evaluation]]
+) -> Row:
     ordered = {family: _by_seed(found) for family, found in by_family.items()}
     cells = {}
     for family, found in ordered.items():
@@ -124,11 +147,12 @@ def _row(initialisation: str, model: str, by_family: dict[str, list[Evaluation]]
         for column in COLUMNS:
             if column.family == family:
                 cells[column] = _cell(found, column, intervals.get(column.metric))
-    return Row(initialisation, model, cells, ordered)
+    return Row(initialisation, model, cells, ordered, fraction)
 
 
 def _by_seed(evaluations: list[Evaluation]) -> tuple[Evaluation, ...]:
     """One evaluation for each seed, in order; two of the same seed are a mistake."""
+    check_one_system(evaluations)
     seeds: dict[int | None, Evaluation] = {}
     for evaluation in evaluations:
         first = evaluation.results[0]
@@ -182,18 +206,21 @@ def _cell(
 def paired_differences(
     rows: Sequence[Row], *, first: str = "pretrained", second: str = "scratch"
 ) -> list[DifferenceLine]:
-    """Differences `first` minus `second` for each model that has both, on every column."""
-    by_key = {(row.initialisation, row.model): row for row in rows}
+    """Differences `first` minus `second` on every column.
+
+    For each model and each fraction of the training split that has both.
+    """
+    by_key = {(row.initialisation, row.model, row.fraction): row for row in rows}
     found = []
     for row in rows:
-        other = by_key.get((second, row.model))
+        other = by_key.get((second, row.model, row.fraction))
         if row.initialisation != first or other is None:
             continue
         for family in row.evaluations:
             if family in other.evaluations:
                 found += _family_differences(row, other, family)
     order = {column: k for k, column in enumerate(COLUMNS)}
-    found.sort(key=lambda line: (line.model, order[line.column]))
+    found.sort(key=lambda line: (line.model, order[line.column], line.fraction))
     corrected = holm([line.difference.p_value for line in found])
     return [dataclasses.replace(line, p_holm=p) for line, p in zip(found, corrected, strict=True)]
 
@@ -210,14 +237,15 @@ def _family_differences(row: Row, other: Row, family: str) -> list[DifferenceLin
     return [
         DifferenceLine(
             column=column,
-            first=row.title,
-            second=other.title,
+            first=title_of(row.initialisation),
+            second=title_of(other.initialisation),
             model=row.model,
             difference=differences[column.metric],
             p_holm=1.0,
             seeds=(len(mine), len(theirs)),
             n_units=result.n_units,
             unit=result.unit,
+            fraction=row.fraction,
         )
         for column in COLUMNS
         if column.family == family and column.metric in differences

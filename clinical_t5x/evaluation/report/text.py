@@ -87,7 +87,7 @@ def _terminal_cell(cell: Cell | None) -> str:
 def _difference_fields(line: DifferenceLine) -> tuple[str, ...]:
     difference = line.difference
     return (
-        f"{line.column.task} {line.column.heading}",
+        line.title,
         points(difference.value),
         f"{points(difference.interval.low)} to {points(difference.interval.high)}",
         p_value(difference.p_value),
@@ -120,8 +120,8 @@ def _markdown_cell(cell: Cell | None) -> str:
 
 
 CSV_FIELDS = (
-    "kind", "system", "model", "task", "metric", "value", "low", "high", "level", "method",
-    "p_value", "p_holm", "seeds", "n", "n_units", "unit", "split", "synthetic",
+    "kind", "system", "model", "fraction", "task", "metric", "value", "low", "high", "level",
+    "method", "p_value", "p_holm", "seeds", "n", "n_units", "unit", "split", "synthetic",
 )  # fmt: skip
 
 
@@ -134,8 +134,8 @@ def rows_as_dicts(data: ReportData) -> list[dict[str, Any]]:
             found.append(
                 {
                     "kind": "score", "system": row.initialisation, "model": row.model,
-                    "task": column.family, "metric": column.metric, "value": cell.value,
-                    "low": cell.low, "high": cell.high, "method": cell.method,
+                    "fraction": row.fraction, "task": column.family, "metric": column.metric,
+                    "value": cell.value, "low": cell.low, "high": cell.high, "method": cell.method,
                     "seeds": len(cell.by_seed), "n": cell.n, "n_units": cell.n_units,
                     "unit": cell.unit, **shared,
                 }
@@ -145,7 +145,7 @@ def rows_as_dicts(data: ReportData) -> list[dict[str, Any]]:
         found.append(
             {
                 "kind": "difference", "system": "pretrained minus scratch", "model": line.model,
-                "task": line.column.family, "metric": line.column.metric,
+                "fraction": line.fraction, "task": line.column.family, "metric": line.column.metric,
                 "value": difference.value, "low": difference.interval.low,
                 "high": difference.interval.high, "method": "paired bootstrap",
                 "p_value": difference.p_value, "p_holm": line.p_holm, "seeds": min(line.seeds),
