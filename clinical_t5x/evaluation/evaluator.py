@@ -27,6 +27,12 @@ from clinical_t5x.evaluation.metrics.components import (
     as_text,
     family_of,
 )
+from clinical_t5x.evaluation.metrics.groups import (
+    Grouped,
+    contested_positions,
+    merged,
+    positions_of_groups,
+)
 from clinical_t5x.evaluation.predictions import PredictionFile
 from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
 from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
@@ -105,10 +111,17 @@ class Evaluator:
         self._ids = [as_text(record["id"]) for record in records]
         self._units = [as_text(record.get("unit", record["id"])) for record in records]
         self._check_ids()
-        self._targets = [
+        given = [
             task.postprocess(record["targets_pretokenized"], example=record, is_target=True)
             for record in records
         ]
+        self._given_targets = given
+        self._targets = [t.gold if isinstance(t, Grouped) else t for t in given]
+        self._groups = [
+            target.group if isinstance(target, Grouped) else identity
+            for target, identity in zip(given, self._ids, strict=True)
+        ]
+        self._check_groups()
 
     def _check_ids(self) -> None:
         if not self._ids:
@@ -118,6 +131,15 @@ class Evaluator:
                 f"{len(self._ids) - len(set(self._ids))} examples of {self.task.name}"
                 f" {self.split} repeat an id; ids must be unique: prepare the data set again"
             )
+
+    def _check_groups(self) -> None:
+        if len(set(self._groups)) < len(self._groups):
+            for family in self.task.families:
+                if family.merge is None:
+                    raise UserError(
+                        f"examples of {self.task.name} share a question, but the metrics"
+                        f" {family.name} do not say how to merge them (MetricFamily.merge)"
+                    )
 
     @property
     def max_target_tokens(self) -> int:
@@ -146,6 +168,7 @@ class Evaluator:
             rows.share()
             left = np.flatnonzero(~rows.done)
             self._predict(predictor, rows, left.tolist(), file=file)
+        self._weigh_contested(predictor, rows)
         evaluation = self._evaluation(rows, provenance)
         if self._output_dir is not None and hosts.is_first():
             results_store.save_evaluation(self._output_dir, evaluation, made_from)
@@ -233,6 +256,28 @@ class Evaluator:
         if missing:
             raise RuntimeError(f"the predictor left {missing} examples of {what} without an answer")
 
+    def _weigh_contested(self, predictor: Predictor, rows: _Rows) -> None:
+        """Where several windows answer one question: how sure each is that it holds an answer.
+
+        That is minus the log-likelihood of the empty target, which does not depend on the answer's
+        length. A system without likelihoods keeps the scores of its answers.
+        """
+        contested = sorted(
+            {
+                position
+                for family, matrix in rows.matrices.items()
+                if family.merge is not None
+                for position in contested_positions(family, matrix, self._groups)
+            }
+        )
+        rows.contested = len(contested)
+        if not contested:
+            return
+        nothing = [self.examples.targets[position][-1:] for position in contested]  # only the end
+        requests = [self._request(position) for position in contested]
+        with contextlib.suppress(NotImplementedError, UserError):
+            rows.confidence[contested] = -np.asarray(predictor.score(requests, nothing))
+
     def _request(self, position: int) -> Request:
         record = self.examples.records[position]
         text = as_text(record.get("inputs_pretokenized", ""))
@@ -263,8 +308,11 @@ class Evaluator:
     def _evaluation(self, rows: _Rows, provenance: Provenance) -> Evaluation:
         task, method = self.task, "bca"
         units, sums, metrics = [], {}, []
+        first_of_group = [places[0] for places in positions_of_groups(self._groups).values()]
+        units_of_groups = [self._units[position] for position in first_of_group]
         for family, matrix in rows.matrices.items():
-            units, sums[family.name] = Components(family, matrix).by_unit(self._units)
+            counted = merged(family, matrix, self._groups, rows.confidence)
+            units, sums[family.name] = Components(family, counted).by_unit(units_of_groups)
             intervals = statistics.bootstrap_intervals(
                 sums[family.name], family.reduce, method=method, resamples=self._resamples
             )
@@ -273,7 +321,7 @@ class Evaluator:
                 low, high = (interval.low, interval.high) if interval else (None, None)
                 metrics.append((name, value, low, high, name not in family.lower_is_better))
         for metric_fn in task.text_metric_fns:
-            values = metric_fn(self._targets, rows.predictions)
+            values = metric_fn(self._given_targets, rows.predictions)
             metrics += [(name, float(value), None, None, True) for name, value in values.items()]
         salt = task.families[0].name if task.families else task.name
         hashed = results_store.hash_units(salt, units or dict.fromkeys(self._units))
@@ -288,7 +336,7 @@ class Evaluator:
             "split": self.split,
             "level": statistics.LEVEL,
             "resamples": self._resamples,
-            "n": len(self._ids),
+            "n": len(first_of_group),
             "n_units": len(hashed),
             "unit": task.unit,
             "created": results_store.utc_now(),
@@ -310,6 +358,8 @@ class Evaluator:
             "inputs_or_targets_cut": int(self.examples.truncated),
             "max_target_tokens": self.max_target_tokens,
             "predicted_tokens": int(rows.tokens.sum()),
+            "examples": len(self._ids),
+            "examples_that_compete": rows.contested,
         }
         return Evaluation(found, counts, hashed, sums)
 
@@ -334,13 +384,15 @@ class _Rows:
         self.done = np.zeros(n, dtype=bool)
         self.at_limit = np.zeros(n, dtype=bool)
         self.tokens = np.zeros(n, dtype=np.int64)
+        self.confidence = np.full(n, np.nan)  # among examples that share a question
+        self.contested = 0  # examples whose confidence decided
 
     def observe(
         self, position: int, target: Any, prediction: Any, generation: Generation
     ) -> dict[str, dict[str, float]]:
         """Score a fresh prediction; its components that are not 0, by family and name."""
         self.predictions[position] = prediction
-        self._mark(position, at_limit=generation.at_limit, tokens=generation.n_tokens)
+        self._mark(position, generation.score, generation.at_limit, generation.n_tokens)
         kept = {}
         for family, matrix in self.matrices.items():
             matrix[position] = family.observe(target, prediction)
@@ -350,20 +402,22 @@ class _Rows:
 
     def restore(self, position: int, line: Mapping[str, Any]) -> None:
         """Take an example from its line in a prediction file."""
-        self._mark(position, at_limit=line["at_limit"], tokens=line["tokens"])
+        self._mark(position, line["score"], line["at_limit"], line["tokens"])
         for family, matrix in self.matrices.items():
             for name, value in line["components"][family.name].items():
                 matrix[position, family.columns.index(name)] = value
 
     def share(self) -> None:
         """Give every host what the first one knows."""
-        for name in ("done", "at_limit", "tokens"):
+        for name in ("done", "at_limit", "tokens", "confidence"):
             setattr(self, name, hosts.from_first(getattr(self, name)))
         self.matrices = {
             family: hosts.from_first(matrix) for family, matrix in self.matrices.items()
         }
 
-    def _mark(self, position: int, *, at_limit: bool, tokens: int) -> None:
+    def _mark(self, position: int, score: float | None, at_limit: bool, tokens: int) -> None:
         self.done[position] = True
+        # Rounded as in the file, so that a resumed evaluation merges as one in a single go.
+        self.confidence[position] = np.nan if score is None else round(score, 4)
         self.at_limit[position] = at_limit
         self.tokens[position] = tokens

@@ -19,6 +19,7 @@ from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.evaluator import Evaluator, TaskSpec
+from clinical_t5x.evaluation.metrics.groups import positions_of_groups
 from clinical_t5x.evaluation.predictor import Predictor
 from clinical_t5x.evaluation.results import Evaluation, Provenance
 
@@ -147,12 +148,17 @@ class ExampleSubset:
 
 
 def random_subset(examples: Any, size: int, seed: int) -> Any:
-    """A random sample of examples, in order; a function of the seed and the number of examples."""
-    n = len(examples.inputs)
-    if size >= n:
+    """A random sample of examples, in order; a function of the seed and the number of examples.
+
+    Examples that share a question (their records have the same `group`) are one: `size` counts
+    questions, and a question comes with all its examples or not at all.
+    """
+    groups = [str(record.get("group", k)) for k, record in enumerate(examples.records)]
+    positions = list(positions_of_groups(groups).values())
+    if size >= len(positions):
         return examples
-    chosen = np.random.default_rng(seed).choice(n, size=size, replace=False)
-    return ExampleSubset(examples, tuple(sorted(chosen.tolist())))
+    chosen = np.random.default_rng(seed).choice(len(positions), size=size, replace=False)
+    return ExampleSubset(examples, tuple(sorted(p for k in chosen for p in positions[k])))
 
 
 def evaluator_factory(evaluator_cls: Any) -> Callable[..., InferenceEvaluator]:

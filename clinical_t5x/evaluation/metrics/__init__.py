@@ -6,10 +6,23 @@ statistics can resample whole units (a premise group, a context, a discharge sum
 any of the metrics, macro F1 included, from sums alone.
 """
 
-from clinical_t5x.evaluation.metrics.clip import CLIP, CLIP_LABELS, clip_metrics, parse_labels
+from clinical_t5x.evaluation.metrics.clip import (
+    CLIP,
+    CLIP_LABELS,
+    clip_metrics,
+    clip_yes_no_metrics,
+    parse_labels,
+)
 from clinical_t5x.evaluation.metrics.components import Components, MetricFamily, family_of
+from clinical_t5x.evaluation.metrics.groups import Grouped
 from clinical_t5x.evaluation.metrics.mednli import MEDNLI, MEDNLI_LABELS, mednli_metrics
-from clinical_t5x.evaluation.metrics.radqa import RADQA, exact_match, radqa_metrics, token_f1
+from clinical_t5x.evaluation.metrics.radqa import (
+    RADQA,
+    exact_match,
+    radqa_metrics,
+    radqa_window_metrics,
+    token_f1,
+)
 
 FAMILIES = {family.name: family for family in (MEDNLI, RADQA, CLIP)}
 
@@ -21,12 +34,15 @@ __all__ = [
     "MEDNLI_LABELS",
     "RADQA",
     "Components",
+    "Grouped",
     "MetricFamily",
     "clip_metrics",
+    "clip_yes_no_metrics",
     "exact_match",
     "family_of",
     "mednli_metrics",
     "parse_labels",
     "radqa_metrics",
+    "radqa_window_metrics",
     "token_f1",
 ]

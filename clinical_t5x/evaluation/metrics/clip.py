@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clinical_t5x.evaluation.metrics.components import MetricFamily, as_texts, ratio, reduces_to
+from clinical_t5x.evaluation.metrics.groups import column_by_column, merged_metrics
 
 CLIP_LABELS = (
     "Appointment-related followup",
@@ -99,6 +100,8 @@ CLIP = MetricFamily(
     unit="discharge summary",
     lower_is_better=frozenset({"unknown_labels_per_sentence"}),
     display=_display,
+    # One example a label: counts add up; the sentence is right when all its labels are.
+    merge=column_by_column([np.sum] * (3 * _L) + [np.min, np.sum, np.max]),
 )
 
 
@@ -114,3 +117,7 @@ def clip_metrics(targets: Sequence[Any], predictions: Sequence[Any]) -> dict[str
       predictions: decoded strings in the same form.
     """
     return CLIP.components(targets, predictions).values()
+
+
+# Targets are `Grouped`: one example for each label of a sentence.
+clip_yes_no_metrics = merged_metrics(CLIP)

@@ -22,7 +22,8 @@ class MetricFamily:
     `reduce(sums)` turns component sums of shape [..., K] into metrics of shape [...], NaN where a
     metric is undefined (no answerable question in the sample, say). `headline` names the metrics a
     table shows; `unit` is what is resampled, in words. `display(prediction)` is what may be kept of
-    a prediction without asking: label names, never free text.
+    a prediction without asking: label names, never free text. `merge` (groups.Merge) says how
+    examples that share a question count as one; families without it take no such examples.
     """
 
     name: str
@@ -33,6 +34,7 @@ class MetricFamily:
     unit: str = "unit"
     lower_is_better: frozenset[str] = frozenset()
     display: Callable[[Any], str | None] = lambda prediction: None
+    merge: Any = None
 
     def components(self, targets: Sequence[Any], predictions: Sequence[Any]) -> Components:
         """The components of each (target, prediction) pair, in order."""

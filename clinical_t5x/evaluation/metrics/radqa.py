@@ -22,6 +22,7 @@ from clinical_t5x.evaluation.metrics.components import (
     ratio,
     reduces_to,
 )
+from clinical_t5x.evaluation.metrics.groups import merged_metrics_by_score, surest_of
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -78,21 +79,25 @@ def _reduce(sums: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+_COLUMNS = (
+    "questions",
+    "exact",
+    "f1",
+    "answerable",
+    "exact_answerable",
+    "f1_answerable",
+    "answered",
+)
+
 RADQA = MetricFamily(
     name="radqa",
-    columns=(
-        "questions",
-        "exact",
-        "f1",
-        "answerable",
-        "exact_answerable",
-        "f1_answerable",
-        "answered",
-    ),
+    columns=_COLUMNS,
     observe=_observe,
     reduce=_reduce,
     headline=("exact_match", "f1"),
     unit="context",
+    # Windows of one context: those that answer compete, the others found nothing.
+    merge=surest_of(_COLUMNS.index("answered")),
 )
 
 
@@ -105,3 +110,7 @@ def radqa_metrics(targets: Sequence[Any], predictions: Sequence[Any]) -> dict[st
       predictions: decoded answers; the empty string says that there is no answer.
     """
     return RADQA.components(targets, predictions).values()
+
+
+# Targets are `Grouped`: windows of a context, one row a question.
+radqa_window_metrics = merged_metrics_by_score(RADQA)
