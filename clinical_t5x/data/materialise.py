@@ -216,7 +216,9 @@ def _made_from(task: Any, split: str, lengths: dict | None) -> dict[str, Any]:
         "preprocessors": [describe_step(step) for step in task.preprocessors],
         "modules": {
             name: store_catalog.module_hash(name)
-            for name in sorted(_modules_of(task.preprocessors))
+            for name in sorted(
+                _modules_of(task.preprocessors).union(getattr(task.source, "RELIES_ON", ()))
+            )
         },
     }
 
@@ -226,10 +228,12 @@ def _dataset_description(source: Any) -> dict[str, Any] | None:
     if check is None:
         return None
     check()
+    subset = getattr(source, "subset", None)
     return {
         "directory": store_catalog.path_in_home(source.directory),
         "fingerprint": store_catalog.dataset_fingerprint(source.directory),
         "synthetic": store_catalog.is_synthetic(source.directory),
+        **({} if subset is None else {"subset": subset.description()}),
     }
 
 

@@ -17,6 +17,8 @@ from clinical_t5x.console import UserError
 from clinical_t5x.data.home import tfds_directory
 from clinical_t5x.data.store_catalog import dataset_fingerprint
 
+PREPARE = "python -m clinical_t5x.prepare --physionet DIR"
+
 
 class PreparedDataSource(seqio.TfdsDataSource):
     """A TFDS data set below the data home, read only.
@@ -34,7 +36,7 @@ class PreparedDataSource(seqio.TfdsDataSource):
         version: str,
         splits: Mapping[str, str],
         *,
-        made_by: str = "python -m clinical_t5x.prepare --physionet DIR",
+        made_by: str = PREPARE,
     ):
         self.dataset, self.version = dataset, version
         self._made_by = made_by
