@@ -44,6 +44,8 @@ class InferenceEvaluator:
       sequence_length: tokens a feature, {'inputs': 512, 'targets': 62}; None cuts nothing.
       num_examples: evaluate a random sample of this many examples, the same every time (T5X takes
         the first ones); None takes all.
+      num_units: instead of single examples, a random sample of this many whole units (premises,
+        contexts, discharge summaries), so that intervals by unit stay valid; None takes all.
       logger_cls: classes of SeqIO loggers, made with `output_dir=log_dir`. They receive the metrics
         and never the texts; SeqIO's JSONLogger is left out, since
         `inference_eval/TASK-metrics.jsonl` is written in any case.
@@ -62,6 +64,7 @@ class InferenceEvaluator:
         seed: int = 42,
         sequence_length: Mapping[str, int | None] | None = None,
         num_examples: int | None = None,
+        num_units: int | None = None,
         logger_cls: Sequence[Callable[..., Any]] = (),
         log_dir: str | os.PathLike | None = None,
         module: str | None = None,
@@ -69,6 +72,8 @@ class InferenceEvaluator:
         with_text: bool = False,
         **ignored: Any,
     ):
+        if num_examples is not None and num_units is not None:
+            raise UserError("InferenceEvaluator: name num_examples or num_units, not both")
         unknown = sorted(set(ignored) - set(_IGNORED))
         if unknown:
             raise UserError(f"the evaluator has no parameter {', '.join(unknown)}")
@@ -78,7 +83,12 @@ class InferenceEvaluator:
         self._evaluators = [
             Evaluator(
                 TaskSpec.of(task),
-                _open(task.name, eval_split, sequence_length, num_examples, seed, module, data_dir),
+                _sample(
+                    _open(task.name, eval_split, sequence_length, module, data_dir),
+                    num_examples,
+                    num_units,
+                    seed,
+                ),
                 split=eval_split,
                 output_dir=None if self._log_dir is None else self._log_dir.parent,
                 with_text=with_text,
@@ -161,6 +171,19 @@ def random_subset(examples: Any, size: int, seed: int) -> Any:
     return ExampleSubset(examples, tuple(sorted(p for k in chosen for p in positions[k])))
 
 
+def random_units(examples: Any, size: int, seed: int) -> Any:
+    """All examples of a random sample of units, in order; a function of the seed and the units.
+
+    Which units are taken does not depend on the order of the examples.
+    """
+    of_example = [str(record.get("unit", record["id"])) for record in examples.records]
+    units = sorted(set(of_example))
+    if size >= len(units):
+        return examples
+    chosen = {units[k] for k in np.random.default_rng(seed).choice(len(units), size, replace=False)}
+    return ExampleSubset(examples, tuple(k for k, u in enumerate(of_example) if u in chosen))
+
+
 def evaluator_factory(evaluator_cls: Any) -> Callable[..., InferenceEvaluator]:
     """A maker of our evaluator from what a configuration gives as `inference_evaluator_cls`.
 
@@ -214,17 +237,20 @@ def _open(
     task_name: str,
     split: str,
     lengths: Mapping[str, int | None] | None,
-    num_examples: int | None,
-    seed: int,
     module: str | None,
     data_dir: str | os.PathLike | None,
 ) -> Any:
     from clinical_t5x.data.loader import open_examples
 
     given = {name: length for name, length in (lengths or {}).items() if length}
-    examples = open_examples(
+    return open_examples(
         task_name, split=split, feature_lengths=given or None, data_dir=data_dir, module=module
     )
+
+
+def _sample(examples: Any, num_examples: int | None, num_units: int | None, seed: int) -> Any:
+    if num_units is not None:
+        return random_units(examples, num_units, seed)
     return examples if num_examples is None else random_subset(examples, num_examples, seed)
 
 
