@@ -1,4 +1,4 @@
-"""The three benchmarks' files as records: pure readers, each checking what its format promises.
+"""The benchmarks' files as records: pure readers, each checking what its format promises.
 
 Formats: as the PhysioNet projects publish them. Nothing here needs TensorFlow; the TFDS builders,
 counts and tests all read through these functions. Records are dicts of plain values, described in
@@ -18,7 +18,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus.sources import find, require
+from clinical_t5x.corpus.sources import candidates, find, is_synthetic, require
 
 Record = dict[str, Any]
 SPLITS = ("train", "validation", "test")
@@ -61,13 +61,45 @@ FILES: Mapping[str, tuple[str, str, Mapping[str | None, str]]] = {
             "test": "test_ids.csv",
         },
     ),
+    "mednli_bionlp19": (
+        "mednli-bionlp19",
+        "1.0.1",
+        {
+            None: "mednli_bionlp19_shared_task_ground_truth.csv",
+            "test": "mednli_bionlp19_shared_task.jsonl",
+        },
+    ),
+}
+
+# How much each split of these releases holds: examples, of CLIP documents.
+_PUBLISHED: Mapping[str, Mapping[str, int]] = {
+    "mednli": {"train": 11_232, "validation": 1_395, "test": 1_422},
+    "radqa": {"train": 4_878, "validation": 656, "test": 614},
+    "clip": {"train": 518, "validation": 100, "test": 100},
+    "mednli_bionlp19": {"test": 405},
 }
 
 
 def is_present(benchmark: str, physionet: epath.Path) -> bool:
-    """Whether any file of a benchmark is there."""
+    """Whether any file of a benchmark is there.
+
+    Raises:
+      UserError: only another release of it is there.
+    """
     slug, version, files = FILES[benchmark]
-    return any(find(physionet, slug, version, file) for file in files.values())
+    if any(find(physionet, slug, version, file) for file in files.values()):
+        return True
+    for file in files.values():
+        for place in candidates(physionet, slug, version, file):
+            project = place.parent.parent
+            found = sorted(folder.name for folder in project.glob("*") if (folder / file).exists())
+            if found:
+                raise UserError(
+                    f"{project} holds release {', '.join(found)} of {slug}; this program reads"
+                    f" {version}: get it from https://physionet.org/files/{slug}/{version}/, or"
+                    " move the folder away to go on without the benchmark"
+                )
+    return False
 
 
 def files_of(benchmark: str, physionet: epath.Path) -> dict[str | None, epath.Path]:
@@ -80,24 +112,60 @@ def read(benchmark: str, physionet: epath.Path) -> dict[str, list[Record]]:
     """All records of a benchmark by split, with ids unique over the splits.
 
     Args:
-      benchmark: "mednli", "radqa" or "clip".
+      benchmark: a key of FILES.
       physionet: directory with the PhysioNet files.
 
     Raises:
-      UserError: a missing file, a wrong field or value, ids twice or not joining.
+      UserError: a missing file, a wrong field or value, ids twice or not joining, splits mixed up.
     """
     files = files_of(benchmark, physionet)
     records = _READERS[benchmark](files)
+    _check_ids(records, files)
+    _check_sizes(benchmark, records, files)
+    return records
+
+
+def _check_ids(records: Mapping[str, list[Record]], files: Mapping[str | None, epath.Path]) -> None:
+    """Refuse ids that stand twice, in one split or in two."""
     seen: dict[str, str] = {}
-    for split in SPLITS:
-        for record in records[split]:
+    for split, found in records.items():
+        shared = {record["id"] for record in found} & seen.keys()
+        mixed = f" (as {len(shared):,} of its {len(found):,} do): the splits are mixed up"
+        for record in found:
             if record["id"] in seen:
                 raise UserError(
                     f"{files[split]}: the id {record['id']!r} stands twice, first in"
-                    f" {files[seen[record['id']]]}; download the benchmark again"
+                    f" {files[seen[record['id']]]}{mixed if shared else ''};"
+                    " download the benchmark again"
                 )
             seen[record["id"]] = split
-    return records
+
+
+def _check_sizes(
+    benchmark: str, records: Mapping[str, list[Record]], files: Mapping[str | None, epath.Path]
+) -> None:
+    """Refuse splits that changed places, and files that are not the published ones."""
+    what = "documents" if benchmark == "clip" else "examples"
+    key = "unit" if benchmark == "clip" else "id"
+    sizes = {split: len({record[key] for record in found}) for split, found in records.items()}
+    cure = "download the benchmark again, each file under its own name"
+    for split, size in sizes.items():
+        if size > sizes.get("train", size):
+            raise UserError(
+                f"{files['train']} has {sizes['train']:,} {what}, fewer than {files[split]} with"
+                f" {size:,}: the splits are mixed up; {cure}"
+            )
+    if any(map(is_synthetic, files.values())):
+        return  # of any size
+    _, version, _ = FILES[benchmark]
+    for split, published in _PUBLISHED[benchmark].items():
+        if sizes[split] != published:
+            others = [s for s, n in _PUBLISHED[benchmark].items() if n == sizes[split]]
+            like = f", as many as its {others[0]} split" if others else ""
+            raise UserError(
+                f"{files[split]} gives {sizes[split]:,} {what}{like}; the {split} split of release"
+                f" {version} has {published:,}: {cure}"
+            )
 
 
 def unit_of_text(text: str) -> str:
@@ -110,31 +178,77 @@ def read_mednli(path: epath.Path) -> list[Record]:
 
     The unit is the premise: usually three hypotheses share one.
     """
-    records = []
-    for number, line in enumerate(path.read_text().split("\n"), start=1):
-        if not line.strip():
+    return [
+        _pair(item, _mednli_label(_field(item, "gold_label", str, place), place), place)
+        for item, place in _json_lines(path)
+    ]
+
+
+def read_bionlp19(pairs: epath.Path, labels: epath.Path) -> list[Record]:
+    """MedNLI's test set of the BioNLP 2019 shared task, whose labels stand in a file of their own.
+
+    Args:
+      pairs: lines as MedNLI's, without gold_label.
+      labels: a table of pair id and label, with a line of column names or without.
+    """
+    gold: dict[str, str] = {}
+    rows = csv.reader(io.StringIO(labels.read_text(), newline=""))
+    for row in rows:
+        place = f"{labels}, line {rows.line_num}"
+        if not row or (rows.line_num == 1 and row[-1].strip() not in MEDNLI_LABELS):
             continue
-        place = f"{path}, line {number}"
-        try:
-            item = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{place}: not JSON ({error.msg}); download it again") from error
-        label = _field(item, "gold_label", str, place)
-        if label not in MEDNLI_LABELS:
+        if len(row) != 2:
+            raise UserError(f"{place}: {len(row)} columns; expected pair id and label")
+        pair_id = row[0].strip()
+        if pair_id in gold:
+            raise UserError(f"{place}: the id {pair_id!r} stands twice; download it again")
+        gold[pair_id] = _mednli_label(row[1].strip(), place)
+    records = []
+    for item, place in _json_lines(pairs):
+        pair_id = _field(item, "pairID", str, place)
+        if pair_id not in gold:
             raise UserError(
-                f"{place}: gold_label is {label!r}; it must be one of {', '.join(MEDNLI_LABELS)}"
+                f"{place}: the pair {pair_id!r} has no label in {labels}; the files are of"
+                " different releases: download both again"
             )
-        premise = _field(item, "sentence1", str, place)
-        records.append(
-            {
-                "id": _field(item, "pairID", str, place),
-                "unit": unit_of_text(premise),
-                "premise": premise,
-                "hypothesis": _field(item, "sentence2", str, place),
-                "label": label,
-            }
+        records.append(_pair(item, gold[pair_id], place))
+    left = len(gold.keys() - {record["id"] for record in records})
+    if left:
+        raise UserError(
+            f"{labels} has {left:,} labels of pairs that are not in {pairs}; the files are of"
+            " different releases: download both again"
         )
     return records
+
+
+def _json_lines(path: epath.Path) -> Iterator[tuple[Any, str]]:
+    """The JSON value of every line, and where it stands."""
+    for number, line in enumerate(path.read_text().split("\n"), start=1):
+        place = f"{path}, line {number}"
+        try:
+            if line.strip():
+                yield json.loads(line), place
+        except json.JSONDecodeError as error:
+            raise UserError(f"{place}: not JSON ({error.msg}); download it again") from error
+
+
+def _mednli_label(label: str, place: str) -> str:
+    if label not in MEDNLI_LABELS:
+        raise UserError(
+            f"{place}: gold_label is {label!r}; it must be one of {', '.join(MEDNLI_LABELS)}"
+        )
+    return label
+
+
+def _pair(item: Any, label: str, place: str) -> Record:
+    premise = _field(item, "sentence1", str, place)
+    return {
+        "id": _field(item, "pairID", str, place),
+        "unit": unit_of_text(premise),
+        "premise": premise,
+        "hypothesis": _field(item, "sentence2", str, place),
+        "label": label,
+    }
 
 
 def read_radqa(path: epath.Path) -> list[Record]:
@@ -225,6 +339,13 @@ def read_clip(sentences: epath.Path, ids: Mapping[str, epath.Path]) -> dict[str,
                 )
             taken[document] = path
             records[split] += _with_context(document, documents[document])
+    left = documents.keys() - taken.keys()
+    if left:
+        raise UserError(
+            f"{len(left):,} documents of {sentences}, such as {min(left)!r}, are in none of"
+            f" {', '.join(path.name for path in ids.values())}; the files are of different"
+            " releases: download them again"
+        )
     return records
 
 
@@ -329,4 +450,5 @@ _READERS: Mapping[str, Callable] = {
     "mednli": _by_split(read_mednli),
     "radqa": _by_split(read_radqa),
     "clip": _read_clip_files,
+    "mednli_bionlp19": lambda files: {"test": read_bionlp19(files["test"], files[None])},
 }

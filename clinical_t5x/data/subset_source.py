@@ -29,25 +29,32 @@ class _Strata:
 
     Attributes:
       feature: what puts its examples into strata.
+      kind: how TFDS stores that feature.
       of: value of that feature -> the strata an example belongs to.
       counted: what shares are counted in, EXAMPLES or UNITS.
     """
 
     feature: str
+    kind: Any
     of: Callable[[Any], Iterable[str]]
     counted: str
 
 
-def _texts(values: Any) -> list[str]:
-    return [value.decode("utf-8") for value in values]
-
-
+_TEXT = tf.io.FixedLenFeature([], tf.string)
 _STRATA: Mapping[str, _Strata] = {
-    "mednli": _Strata("label", lambda label: _texts([label]), EXAMPLES),
+    "mednli": _Strata("label", _TEXT, lambda label: _texts([label]), EXAMPLES),
     "radqa": _Strata(
-        "is_impossible", lambda no: ["unanswerable" if no else "answerable"], EXAMPLES
+        "is_impossible",
+        tf.io.FixedLenFeature([], tf.int64),
+        lambda impossible: ["unanswerable" if impossible else "answerable"],
+        EXAMPLES,
     ),
-    "clip": _Strata("labels", lambda labels: _texts(labels) or [_NO_LABEL], UNITS),
+    "clip": _Strata(
+        "labels",
+        tf.io.RaggedFeature(tf.string),
+        lambda labels: _texts(labels) or [_NO_LABEL],
+        UNITS,
+    ),
 }
 BENCHMARKS = tuple(_STRATA)
 
@@ -156,17 +163,20 @@ def _units(directory: str, fingerprint: str, dataset: str, split: str) -> list[U
     import tensorflow_datasets as tfds
 
     strata = _STRATA[dataset]
-    decoders = tfds.decode.PartialDecoding({"unit": True, strata.feature: True})
-    builder = tfds.builder_from_directory(epath.Path(directory))
-    records = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
-    return tally(
-        (unit, strata.of(value))
-        for batch in records.ragged_batch(_ROWS_AT_A_TIME)
-        for unit, value in zip(
-            _texts(batch["unit"].numpy()), _values(batch[strata.feature]), strict=True
-        )
-    )
+    files = tfds.builder_from_directory(epath.Path(directory)).info.splits[split].filepaths
+    # Two features out of the serialised records: TFDS would decode whole records, 14 times slower.
+    features = {"unit": _TEXT, strata.feature: strata.kind}
+    found: list[tuple[str, Iterable[str]]] = []
+    for batch in tf.data.TFRecordDataset(list(map(str, files))).batch(_ROWS_AT_A_TIME):
+        columns = tf.io.parse_example(batch, features)
+        values = map(strata.of, _values(columns[strata.feature]))
+        found += zip(_texts(columns["unit"].numpy()), values, strict=True)
+    return tally(found)
 
 
 def _values(column: Any) -> list[Any]:
     return column.to_list() if isinstance(column, tf.RaggedTensor) else list(column.numpy())
+
+
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode("utf-8") for value in values]

@@ -32,6 +32,7 @@ _DATA_SETS = {
     "tasks.mednli": "mednli",
     "tasks.radqa": "radqa",
     "tasks.clip": "clip",
+    "tasks.bionlp19": "mednli_bionlp19",
 }
 
 _MAKE_DATA = """Make it from the PhysioNet files in DIR:

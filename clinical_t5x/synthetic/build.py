@@ -20,7 +20,7 @@ from clinical_t5x.synthetic import block, mednli, notices, rows, sizes
 from clinical_t5x.synthetic.clip import LABELS
 from clinical_t5x.synthetic.deflate import GzipWriter
 
-GENERATOR_VERSION = "1.0"
+GENERATOR_VERSION = "1.1"
 DIRECTORY = "physionet.org"
 _TRUTH = "synthetic_truth"
 _FILE_OF_SPLIT = {"train": "train", "validation": "dev", "test": "test"}
@@ -74,6 +74,9 @@ def _fill(root: Path, patients: int, seed: int, workers: int) -> dict[str, Any]:
     counts |= {"noteevents_rows": jobs[-1].rows_before + block.count(jobs[-1])[0]}
     counts |= {"patients": patients}
     counts |= _write_mednli(root / "files/mednli/1.0.0", records["mednli"])
+    counts |= _write_bionlp19(
+        root / "files/mednli-bionlp19/1.0.1", records["bionlp19"][: plan.shared_premises]
+    )
     counts |= _write_radqa(root / "files/radqa/1.0.0", records["radqa"])
     counts |= _write_clip(root / "files/mimic-iii-clinical-action/1.0.0", records["clip"])
     _write_notices(root, patients, seed)
@@ -129,7 +132,7 @@ def _write_notes(
     root: Path, jobs: list[block.Job], run: Callable
 ) -> tuple[dict[str, int], dict[str, list]]:
     """Write the csv.gz files; returns counts and the benchmarks' records."""
-    records: dict[str, list] = {"mednli": [], "radqa": [], "clip": []}
+    records: dict[str, list] = {"mednli": [], "radqa": [], "clip": [], "bionlp19": []}
     notes = 0
     with contextlib.ExitStack() as stack:
         files = {}
@@ -178,6 +181,21 @@ def _write_mednli(directory: Path, records: list) -> dict[str, int]:
         name = f"mli_{_FILE_OF_SPLIT[split]}_v1.jsonl"
         (directory / name).write_text("".join(f"{line}\n" for line in lines))
     return {"mednli_pairs": pairs}
+
+
+def _write_bionlp19(directory: Path, records: list) -> dict[str, int]:
+    """The shared task's test set: pairs without labels, and the labels in a table of their own."""
+    directory.mkdir(parents=True)
+    lines, labels = [], ["pair_id,label"]
+    for number, (_, _, (_, premise, hypotheses)) in enumerate(records):
+        stem = mednli.premise_id("bionlp19", number)
+        for place, (hypothesis, label) in enumerate(hypotheses):
+            lines.append(mednli.record(f"{stem}-{place}", premise, hypothesis, None))
+            labels.append(f"{stem}-{place},{label}")
+    name = "mednli_bionlp19_shared_task"
+    (directory / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    (directory / f"{name}_ground_truth.csv").write_text("".join(f"{line}\n" for line in labels))
+    return {"bionlp19_pairs": len(lines)}
 
 
 def _write_radqa(directory: Path, records: list) -> dict[str, int]:

@@ -65,7 +65,7 @@ class PatientWriter:
     def __init__(self, place: Place, part: sizes.Part | None, plan: PatientPlan, sink: rows.Sink):
         random = ids.stream(place.seed, "patient", place.index)
         self.draw, self.part, self.plan, self.sink = random.random, part, plan, sink
-        self.sizes, self.row = place.sizes, place.rows
+        self.place, self.sizes, self.row = place, place.sizes, place.rows
         deceased = part is not None and part.benchmark == "mednli"
         self.patient = make_patient(self.draw, random.gauss, plan.visits, deceased=deceased)
         if part is not None and part.benchmark == "clip":
@@ -220,6 +220,8 @@ class PatientWriter:
         history = history_sentences(self.patient, self.facts, context, draw)
         if role == "mednli":
             self._premises(history, context, row)
+        elif role == "bionlp19":
+            self._shared_task_premises(history, row)
         document = discharge.write(context, visit, history, style, draw, full=role == "clip")
         if role == "clip":
             record = (row, sentences_of(document))
@@ -245,6 +247,22 @@ class PatientWriter:
                 self.patient, facts_of(self.patient, self.draw), context, self.draw
             )
             history += more
+
+    def _shared_task_premises(self, history: list, row: int) -> None:
+        """Sentences of the history as premises, as far as they are usable; no note changes.
+
+        The hypotheses have random numbers of their own, so that all other files stay what they are
+        without this benchmark.
+        """
+        part, given = self.part, 0
+        draw = ids.stream(self.place.seed, "benchmark", self.place.index).random
+        for text, facts in history:
+            pairs = mednli.pairs_of(text, facts, draw) if given < part.count else []
+            if pairs:
+                self.sink.records.append(
+                    ("bionlp19", part.split, part.first + given, (row, text, pairs))
+                )
+                given += 1
 
     # --- the same person in MIMIC-IV -------------------------------------------------------------
 

@@ -148,8 +148,8 @@ def premise_id(split: str, number: int) -> str:
     return "synthetic-" + hashlib.sha1(f"{split}/{number}".encode()).hexdigest()[:20]
 
 
-def record(pair_id: str, premise: str, hypothesis: str, label: str) -> str:
-    """One line of a MedNLI file, with the seven fields of the real one."""
+def record(pair_id: str, premise: str, hypothesis: str, label: str | None) -> str:
+    """One line of a MedNLI file, with the seven fields of the real one; without label where None."""
     fields = {
         "sentence1": premise,
         "pairID": pair_id,
@@ -158,7 +158,7 @@ def record(pair_id: str, premise: str, hypothesis: str, label: str) -> str:
         "sentence2": hypothesis,
         "sentence2_parse": _parse(hypothesis),
         "sentence2_binary_parse": _binary_parse(hypothesis),
-        "gold_label": label,
+        **({} if label is None else {"gold_label": label}),
     }
     return json.dumps(fields, ensure_ascii=False)
 

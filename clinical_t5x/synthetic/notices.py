@@ -11,6 +11,7 @@ _WHAT = {
     "mimic-iv-note/2.2": "Imitates MIMIC-IV-Note v2.2.",
     "mimic-iv-note/2.2/note": "Imitates the notes of MIMIC-IV-Note v2.2.",
     "mednli/1.0.0": "Imitates MedNLI 1.0.0; labels follow from rules, see docs/synthetic.md.",
+    "mednli-bionlp19/1.0.1": "Imitates MedNLI's test set of BioNLP 2019; labels follow from rules.",
     "radqa/1.0.0": "Imitates RadQA 1.0.0; answers follow from rules, see docs/synthetic.md.",
     "mimic-iii-clinical-action/1.0.0": "Imitates CLIP 1.0.0; labels follow from rules.",
     "truth": "What the generator planted: drafts, pasted passages, persons in both databases.",

@@ -18,8 +18,11 @@ _PREMISES = (3_744, 465, 474)  # three pairs each: 11,232 / 1,395 / 1,422
 _REPORTS = (803, 102, 104)  # two contexts each
 _QUESTIONS = (2_439, 328, 307)  # asked of both contexts: 4,878 / 656 / 614
 _SUMMARIES = (518, 100, 100)
+_SHARED_TASK_PREMISES = 135  # BioNLP 2019: three pairs each, 405, all for testing
 _PREMISES_A_PATIENT = 3
 _REPORTS_A_PATIENT = 5
+# Some histories state nothing that could be contradicted: more patients are asked than needed.
+_SHARED_TASK_SPARE = 3
 # The least for validation and test, given patients enough.
 _LEAST_PREMISES, _LEAST_REPORTS, _LEAST_SUMMARIES = 20, 8, 6
 
@@ -28,7 +31,7 @@ class Part(NamedTuple):
     """What a patient contributes to a benchmark.
 
     Attributes:
-        benchmark: "mednli", "radqa" or "clip".
+        benchmark: "mednli", "radqa", "clip" or "bionlp19".
         split: one of SPLITS.
         rank: position among the split's patients, from 0.
         first: running number of the patient's first premise or report in the split.
@@ -43,13 +46,17 @@ class Part(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Sizes of the benchmarks for one number of patients, each a triple over SPLITS."""
+    """Sizes of the benchmarks for one number of patients, each a triple over SPLITS.
+
+    `shared_premises` are those of the test set of BioNLP 2019.
+    """
 
     patients: int
     premises: tuple[int, int, int]
     reports: tuple[int, int, int]
     questions: tuple[int, int, int]
     summaries: tuple[int, int, int]
+    shared_premises: int
 
 
 def plan(patients: int) -> Plan:
@@ -64,7 +71,8 @@ def plan(patients: int) -> Plan:
         round(full * made / real)
         for full, made, real in zip(_QUESTIONS, reports, _REPORTS, strict=True)
     )
-    return Plan(patients, premises, reports, questions, summaries)
+    shared = max(round(_SHARED_TASK_PREMISES * scale), min(_LEAST_PREMISES, 3 * share))
+    return Plan(patients, premises, reports, questions, summaries, shared)
 
 
 def _scaled(full: tuple[int, int, int], scale: float, least: int) -> tuple[int, int, int]:
@@ -85,6 +93,7 @@ def part_of(index: int, sizes: Plan) -> Part | None:
         ("clip", sizes.summaries, 1),
         ("radqa", sizes.reports, _REPORTS_A_PATIENT),
         ("mednli", sizes.premises, _PREMISES_A_PATIENT),
+        ("bionlp19", (0, 0, sizes.shared_premises * _SHARED_TASK_SPARE), _PREMISES_A_PATIENT),
     ):
         for split, total in zip(SPLITS, totals, strict=True):
             members = math.ceil(total / each)

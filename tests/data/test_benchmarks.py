@@ -4,6 +4,7 @@ import pytest
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus.sources import SYNTHETIC_NOTICE
 from clinical_t5x.data import benchmarks
 from tests.data import tiny
 
@@ -178,3 +179,99 @@ def test_clip_errors(physionet, file, old, new, message):
 def test_float_ids_join(physionet):
     place(physionet, "clip", "train_ids.csv").write_text("101.0\n")
     assert len(benchmarks.read("clip", physionet)["train"]) == 3
+
+
+SHARED = "mednli_bionlp19_shared_task"
+
+
+def test_bionlp19_records_join_pairs_and_labels(physionet):
+    records = benchmarks.read("mednli_bionlp19", physionet)
+    assert list(records) == ["test"]
+    mednli = benchmarks.read("mednli", physionet)["test"]
+    assert [r["label"] for r in records["test"]] == [r["label"] for r in mednli]
+    assert [r["unit"] for r in records["test"]] == [r["unit"] for r in mednli]
+    assert records["test"][0]["id"] == "shared-0"
+
+
+def test_bionlp19_labels_may_lack_column_names(physionet):
+    path = place(physionet, "mednli_bionlp19", f"{SHARED}_ground_truth.csv")
+    path.write_text(path.read_text().split("\n", 1)[1])
+    assert len(benchmarks.read("mednli_bionlp19", physionet)["test"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "_ground_truth.csv",
+            "shared-2,",
+            "shared-9,",
+            r"line 3: the pair 'shared-2' has no label",
+        ),
+        ("_ground_truth.csv", "shared-2,", "shared-1,", r"the id 'shared-1' stands twice"),
+        ("_ground_truth.csv", "2,neutral", "2,maybe", r"gold_label is 'maybe'"),
+        ("_ground_truth.csv", "2,neutral", "2,neutral,x", r"line 5: 3 columns; expected pair id"),
+        (".jsonl", "shared-2", "shared-1", r"1 labels of pairs that are not in"),
+        (".jsonl", "sentence2", "sentence3", r"line 1: there is no field 'sentence2'"),
+    ],
+)
+def test_bionlp19_errors(physionet, file, old, new, message):
+    path = place(physionet, "mednli_bionlp19", SHARED + file)
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        benchmarks.read("mednli_bionlp19", physionet)
+
+
+def test_bionlp19_without_its_labels_names_the_file(physionet):
+    place(physionet, "mednli_bionlp19", f"{SHARED}_ground_truth.csv").unlink()
+    with pytest.raises(
+        UserError, match=r"ground_truth\.csv is not under .*mednli-bionlp19/1\.0\.1"
+    ):
+        benchmarks.read("mednli_bionlp19", physionet)
+
+
+def test_test_file_in_place_of_train_is_said(physionet):
+    train, test = (place(physionet, "mednli", f"mli_{s}_v1.jsonl") for s in ("train", "test"))
+    train.write_text(test.read_text())
+    with pytest.raises(UserError, match=r"'test-0-0' .*6 of its 6 do\): the splits are mixed up"):
+        benchmarks.read("mednli", physionet)
+
+
+def test_swapped_files_are_said(physionet):
+    train, test = (place(physionet, "mednli", f"mli_{s}_v1.jsonl") for s in ("train", "test"))
+    before = train.read_text()
+    train.write_text(test.read_text())
+    test.write_text(before)
+    with pytest.raises(UserError, match=r"mli_train.* has 6 examples, fewer than .*mli_test"):
+        benchmarks.read("mednli", physionet)
+
+
+def test_files_that_are_not_synthetic_have_the_published_sizes(physionet, monkeypatch):
+    (physionet / "physionet.org" / SYNTHETIC_NOTICE).unlink()
+    for benchmark, message in (
+        ("mednli", r"mli_train_v1\.jsonl gives 18 examples; .* release 1\.0\.0 has 11,232"),
+        ("clip", r"train_ids\.csv gives 1 documents; .* has 518"),
+        ("mednli_bionlp19", r"release 1\.0\.1 has 405: download"),
+    ):
+        with pytest.raises(UserError, match=message):
+            benchmarks.read(benchmark, physionet)
+    sizes = {"train": 6, "validation": 9, "test": 18}
+    monkeypatch.setitem(benchmarks._PUBLISHED, "mednli", sizes)
+    with pytest.raises(UserError, match="18 examples, as many as its test split; the train split"):
+        benchmarks.read("mednli", physionet)
+
+
+def test_another_release_is_named(physionet):
+    folder = place(physionet, "radqa", "train.json").parent
+    folder.rename(folder.parent / "2.0.0")
+    with pytest.raises(UserError, match=r"release 2\.0\.0 of radqa; this program reads 1\.0\.0"):
+        benchmarks.is_present("radqa", physionet)
+    (folder.parent / "2.0.0").rmtree()
+    assert not benchmarks.is_present("radqa", physionet)
+
+
+def test_clip_documents_without_a_split_are_said(physionet):
+    path = place(physionet, "clip", "sentence_level.csv")
+    path.write_text(path.read_text() + "104,0,\"['a']\",[]\n")
+    with pytest.raises(UserError, match=r"1 documents of .*, such as '104', are in none of train"):
+        benchmarks.read("clip", physionet)

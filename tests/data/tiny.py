@@ -117,11 +117,12 @@ def write_corpus(directory: epath.Path, texts: list[str], content: str = "c0") -
 
 
 def write_physionet(root: epath.Path) -> None:
-    """MedNLI, RadQA and CLIP as `wget -r` leaves them."""
+    """MedNLI with its second test set, RadQA and CLIP as `wget -r` leaves them."""
     files = root / "physionet.org" / "files"
     files.mkdir(parents=True)
     (files.parent / SYNTHETIC_NOTICE).write_text("Written by a test.\n")
     _write_mednli(files / "mednli" / "1.0.0")
+    _write_bionlp19(files / "mednli-bionlp19" / "1.0.1")
     _write_radqa(files / "radqa" / "1.0.0")
     _write_clip(files / "mimic-iii-clinical-action" / "1.0.0")
 
@@ -140,6 +141,18 @@ def _write_mednli(folder: epath.Path) -> None:
             for i, (premise, hypothesis, label) in enumerate(MEDNLI)
         ]  # fmt: skip
         (folder / f"mli_{split}_v1.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _write_bionlp19(folder: epath.Path) -> None:
+    folder.mkdir(parents=True)
+    pairs, labels = [], ["pair_id,label"]
+    for i, (premise, hypothesis, label) in enumerate(MEDNLI):
+        pair = {"pairID": f"shared-{i}", "sentence1": premise, "sentence2": f"{hypothesis} too"}
+        pairs.append(json.dumps(pair))
+        labels.append(f"shared-{i},{label}")
+    (folder / "mednli_bionlp19_shared_task.jsonl").write_text("\n".join(pairs) + "\n")
+    labels_file = folder / "mednli_bionlp19_shared_task_ground_truth.csv"
+    labels_file.write_text("\n".join(labels[:1] + labels[:0:-1]) + "\n")
 
 
 def _write_radqa(folder: epath.Path) -> None:
@@ -172,7 +185,7 @@ def _write_clip(folder: epath.Path) -> None:
 
 
 def make_home(root: epath.Path) -> epath.Path:
-    """A complete data home: corpus, vocabulary of 500 pieces, the four data sets."""
+    """A complete data home: corpus, vocabulary of 500 pieces, the five data sets."""
     data_home = root / "home"
     corpus = home.corpus_directory("clinical", data_home)
     write_corpus(corpus, documents())

@@ -1,4 +1,4 @@
-"""What the builders of the three benchmarks share."""
+"""What the builders of the benchmarks share."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BenchmarkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             split: self._generate_examples(
                 track(records[split], f"{self.BENCHMARK} {split}", unit="records")
             )
-            for split in benchmarks.SPLITS
+            for split in records
         }
 
     def _generate_examples(self, records: Iterable[dict]) -> Iterator[tuple[str, dict]]:

@@ -139,6 +139,13 @@ def _builder_classes() -> dict[str, type]:
     from clinical_t5x.data.builders.clinical_notes import ClinicalNotes
     from clinical_t5x.data.builders.clip import Clip
     from clinical_t5x.data.builders.mednli import Mednli
+    from clinical_t5x.data.builders.mednli_bionlp19 import MednliBionlp19
     from clinical_t5x.data.builders.radqa import Radqa
 
-    return {"clinical_notes": ClinicalNotes, "mednli": Mednli, "radqa": Radqa, "clip": Clip}
+    return {
+        "clinical_notes": ClinicalNotes,
+        "mednli": Mednli,
+        "mednli_bionlp19": MednliBionlp19,
+        "radqa": Radqa,
+        "clip": Clip,
+    }

@@ -6,8 +6,14 @@ CLINICAL_NOTES = "1.0.0"
 MEDNLI = "1.0.0"
 RADQA = "1.0.0"
 CLIP = "1.0.0"
+MEDNLI_BIONLP19 = "1.0.1"
 
-BENCHMARKS = {"mednli": MEDNLI, "radqa": RADQA, "clip": CLIP}
+BENCHMARKS = {
+    "mednli": MEDNLI,
+    "radqa": RADQA,
+    "clip": CLIP,
+    "mednli_bionlp19": MEDNLI_BIONLP19,
+}
 
 DEFAULT_CORPUS = "clinical"
 
