@@ -25,6 +25,7 @@ VERBS = {
     "export": "make a checkpoint a program of its own (StableHLO)",
     "precompile": "compile a training run's step before the run",
     "majority": "score the answers that need no model",
+    "grid": "models x tasks x fractions x seeds: many runs, a low-resource curve",
     "report": "make tables and charts of results",
     "convert": "convert checkpoints from and to Hugging Face and T5X",
     "plan": "say what a run needs in memory and time",
