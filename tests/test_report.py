@@ -13,7 +13,7 @@ from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.metrics import CLIP, CLIP_LABELS, FAMILIES, MEDNLI, RADQA
 from clinical_t5x.evaluation.report.collect import collect
 from clinical_t5x.evaluation.report.page import page
-from clinical_t5x.evaluation.report.table import COLUMNS, holm
+from clinical_t5x.evaluation.report.table import COLUMNS
 from clinical_t5x.evaluation.report.text import csv_text, markdown, percent, points
 from clinical_t5x.evaluation.results import Evaluation, Result, hash_units, save_evaluation
 from clinical_t5x.evaluation.statistics import bootstrap_intervals
@@ -302,9 +302,3 @@ def test_no_results_another_split_or_mixed_versions_are_said(tmp_path):
         report.main(["--runs", str(tmp_path), "--out", "report.pdf"])
     with pytest.raises(UserError, match=r"manifest\.json does not exist"):
         collect([tmp_path / "b"], corpus=tmp_path)
-
-
-def test_holm_is_the_step_down_correction():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []

@@ -8,6 +8,7 @@ from clinical_t5x.evaluation.metrics import CLIP, MEDNLI, RADQA
 from clinical_t5x.evaluation.metrics.clip import CLIP_LABELS
 from clinical_t5x.evaluation.statistics import (
     bootstrap_intervals,
+    holm,
     mcnemar,
     paired_bootstrap,
 )
@@ -188,3 +189,9 @@ def test_mcnemar_equals_the_binomial_sum():
     assert (result.only_first, result.only_second, result.n) == (12, 3, 45)
     assert result.p_value == pytest.approx(2 * stats.binom.cdf(3, 15, 0.5))
     assert mcnemar(first, first).p_value == 1.0
+
+
+def test_holm_is_the_step_down_correction():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

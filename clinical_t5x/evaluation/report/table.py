@@ -221,7 +221,7 @@ def paired_differences(
                 found += _family_differences(row, other, family)
     order = {column: k for k, column in enumerate(COLUMNS)}
     found.sort(key=lambda line: (line.model, order[line.column], line.fraction))
-    corrected = holm([line.difference.p_value for line in found])
+    corrected = statistics.holm([line.difference.p_value for line in found])
     return [dataclasses.replace(line, p_holm=p) for line, p in zip(found, corrected, strict=True)]
 
 
@@ -250,14 +250,3 @@ def _family_differences(row: Row, other: Row, family: str) -> list[DifferenceLin
         for column in COLUMNS
         if column.family == family and column.metric in differences
     ]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that control the family-wise error rate."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.empty(len(p_values))
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected.tolist()
