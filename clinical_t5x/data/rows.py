@@ -56,8 +56,8 @@ class OrderedRows:
 class MixedRows:
     """Several ordered row sources, mixed at fixed rates by arithmetic on the index.
 
-    In every 1,000 rows each part has its share, spread evenly; `size` rows see every part at least
-    once as a whole.
+    In every 1,000 rows each part has its share, one row at least, spread evenly; `size` rows see
+    every part at least once as a whole.
     """
 
     def __init__(self, parts: Sequence[OrderedRows], rates: Sequence[float]):
@@ -86,9 +86,10 @@ class MixedRows:
 def _mixture_period(rates: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which part has each slot of a period, its rank among the part's slots, slots of each part."""
     shares = np.asarray(rates, float) / np.sum(rates) * _MIXTURE_PERIOD
-    counts = np.floor(shares).astype(np.int64)
+    counts = np.where(shares > 0, np.maximum(np.floor(shares), 1), 0).astype(np.int64)
     largest_rest = np.argsort(-(shares - counts), kind="stable")
-    counts[largest_rest[: _MIXTURE_PERIOD - counts.sum()]] += 1
+    counts[largest_rest[: max(0, _MIXTURE_PERIOD - counts.sum())]] += 1
+    counts[counts.argmax()] -= counts.sum() - _MIXTURE_PERIOD  # what small parts were rounded up
     parts = np.repeat(np.arange(len(counts)), counts)
     ranks = np.concatenate([np.arange(count) for count in counts])
     order = np.argsort((ranks + 0.5) / counts[parts], kind="stable")
