@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str]) -> int:
     from clinical_t5x.grid import cells
 
     options = _parser().parse_args(argv)
+    options.command = ["-m", "clinical_t5x.grid", *argv]
     grid = make_grid(
         options.out,
         _flags(options),
@@ -39,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(grid: Grid, everything: Sequence[Any], chosen: Sequence[Any], options: Any) -> int:
-    from clinical_t5x.grid import data, overview, running, sharing
+    from clinical_t5x.grid import data, drawing, overview, running, sharing
 
     sharing.refuse_other_runs(chosen)
     if options.retry_failed:
@@ -56,14 +58,10 @@ def _run(grid: Grid, everything: Sequence[Any], chosen: Sequence[Any], options: 
         with console.interrupt_on_sigterm():
             sharing.work(chosen, make)
     lines = [overview.run_line(cell) for cell in chosen]
-    made = _draw(grid)
+    made = drawing.draw(grid, everything, command=shlex.join(["python", *options.command]))
     _finish(grid, lines, made, as_json=options.json)
     failed = any(line["state"] == sharing.State.FAILED.value for line in lines)
     return console.EXIT_FAILED if failed else console.EXIT_DONE
-
-
-def _draw(grid: Grid) -> list[str]:
-    return []
 
 
 def _finish(
@@ -76,7 +74,7 @@ def _finish(
         if "reason" in line:
             console.say(f"  {line['run']} FAILED: {line['reason']} (--retry_failed tries it again)")
     if made:
-        console.say(f"The curve: {', '.join(made)}")
+        console.say(f"The curve: {made[0]} (also {', '.join(name for name in made[1:])})")
     console.say(f"Next: python -m clinical_t5x.report --runs {grid.out}")
     if as_json:
         console.say_json({"out": str(grid.out), "runs": list(lines), "curve": list(made)})

@@ -7,7 +7,7 @@ from typing import Any
 
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
 from clinical_t5x.evaluation.report.table import COLUMNS, Row, title_of
-from clinical_t5x.webpage import BLUE, GREEN, GREY, GRID, INK, PURPLE, SKY, VERMILION, Chart
+from clinical_t5x.webpage import BLUE, GREEN, GREY, GRID, INK, ORANGE, PURPLE, SKY, VERMILION, Chart
 
 # By initialisation: colour, mark, line style.
 _STYLES = {
@@ -15,7 +15,17 @@ _STYLES = {
     "scratch": (VERMILION, "s", "--"),
     "pretrained": (BLUE, "o", "-"),
 }
-_OTHERS = ((GREEN, "^", "-."), (PURPLE, "v", "--"), (SKY, "P", ":"))
+_OTHERS = (
+    (GREEN, "^", "-."),
+    (PURPLE, "v", "--"),
+    (SKY, "P", ":"),
+    (ORANGE, "X", "-"),
+    (INK, "*", "-."),
+    (GREEN, "<", "--"),
+    (PURPLE, ">", ":"),
+    (SKY, "p", "-"),
+    (ORANGE, "h", "-."),
+)
 
 
 def score_chart(data: ReportData) -> str:
@@ -25,7 +35,7 @@ def score_chart(data: ReportData) -> str:
     with Chart("score", height=0.5 + 0.26 * len(columns) * (len(data.rows) + 1)) as chart:
         axes = chart.figure.subplots()
         for k, row in enumerate(data.rows):
-            colour, mark, _ = _style(row, k)
+            colour, mark, _ = style_of(row.initialisation, k)
             for position, column in enumerate(columns):
                 cell = row.cells.get(column)
                 if cell is None:
@@ -185,8 +195,9 @@ def _line(
         )  # fmt: skip
 
 
-def _style(row: Row, index: int) -> tuple[str, str, str]:
-    return _STYLES.get(row.initialisation, _OTHERS[index % len(_OTHERS)])
+def style_of(initialisation: str, index: int) -> tuple[str, str, str]:
+    """Colour, mark and line style of a system; `index` tells apart those without their own."""
+    return _STYLES.get(initialisation, _OTHERS[index % len(_OTHERS)])
 
 
 def _row_label(row: Row) -> str:
