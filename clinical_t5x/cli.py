@@ -19,6 +19,7 @@ VERBS = {
     "prepare_beam": "the same up to exact de-duplication on many machines (Apache Beam)",
     "vocabulary": "learn a vocabulary from the corpus, compare vocabularies",
     "tokenize": "write a task's token stores, so that training need not",
+    "subset": "show which units a fraction or fold of a benchmark holds",
     "train": "pre-train or fine-tune, as gin files say",
     "eval": "score a checkpoint on a benchmark",
     "infer": "write a checkpoint's predictions",
