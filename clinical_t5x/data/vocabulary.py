@@ -117,8 +117,13 @@ class ClinicalVocabulary:
 
     def sentinel_ids(self) -> list[int]:
         """Ids of the sentinels, counting down: sentinel 0, the first in a text, has the highest."""
-        first = (self._loaded().sentinels or range(self.vocab_size - 1, -1, -1))[0]
-        return list(range(first, first - self.extra_ids, -1))
+        return list(self._sentinels(self._loaded()))
+
+    def _sentinels(self, loaded: _LoadedModel) -> range:
+        count = len(loaded.sentinels) or self._added_ids
+        last = loaded.processor.get_piece_size() + self._added_ids - 1
+        first = loaded.sentinels[0] if loaded.sentinels else last
+        return range(first, first - count, -1)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end-of-sequence id."""
@@ -129,9 +134,9 @@ class ClinicalVocabulary:
 
         Padding and ids beyond the vocabulary (a model's padded rows) give no text.
         """
-        processor = self._loaded().processor
+        loaded = self._loaded()  # once: it looks up the data home in use
+        processor, sentinels = loaded.processor, self._sentinels(loaded)
         pieces = processor.get_piece_size()
-        sentinels = {token: i for i, token in enumerate(self.sentinel_ids())}
         parts: list[str] = []
         pending: list[int] = []
         for token in ids:
@@ -139,7 +144,7 @@ class ClinicalVocabulary:
             if token == EOS_ID:
                 break
             if token in sentinels:
-                parts += [_part(processor, pending, parts), f"<extra_id_{sentinels[token]}>"]
+                parts += [_part(processor, pending, parts), f"<extra_id_{sentinels.index(token)}>"]
                 pending = []
             elif token < pieces:
                 pending.append(token)
