@@ -26,7 +26,7 @@ from clinical_t5x.data.quiet_import import import_tensorflow
 from clinical_t5x.data.span_corruption import SpanCorruption
 from clinical_t5x.data.token_store import EXAMPLES, STREAM, TokenStoreWriter
 from clinical_t5x.data.vocabulary import content_hash_of, read_model, sentinel_ids_of
-from clinical_t5x.storage import fingerprint
+from clinical_t5x.storage import fingerprint, sha256_file
 
 # Gold and pass-through features that an evaluation needs; whole contexts stay in the data set.
 _TOKEN_FEATURES = ("inputs", "targets")
@@ -110,6 +110,9 @@ def materialise(
 
 
 def _number_of_examples(task: Any, split: str) -> int | None:
+    """None where a step makes several examples of a record: how many is known in the end."""
+    if any(getattr(step, "changes_number", False) for step in task.preprocessors):
+        return None
     total = task.source.num_input_examples(split)
     return None if total in (None, float("inf")) else int(total)
 
@@ -208,7 +211,7 @@ def _made_from(task: Any, split: str, lengths: dict | None) -> dict[str, Any]:
         "task": task.name,
         "split": split,
         "lengths": lengths,
-        "dataset": _dataset_description(task.source),
+        "dataset": _dataset_description(task.source, split),
         "vocabularies": {
             name: describe_vocabulary(feature.vocabulary)
             for name, feature in task.output_features.items()
@@ -223,11 +226,14 @@ def _made_from(task: Any, split: str, lengths: dict | None) -> dict[str, Any]:
     }
 
 
-def _dataset_description(source: Any) -> dict[str, Any] | None:
+def _dataset_description(source: Any, split: str) -> dict[str, Any] | None:
     check = getattr(source, "check", None)
     if check is None:
         return None
     check()
+    if hasattr(source, "files_of"):
+        files = {store_catalog.path_in_home(p): sha256_file(p) for p in source.files_of(split)}
+        return {"files": files}
     subset = getattr(source, "subset", None)
     return {
         "directory": store_catalog.path_in_home(source.directory),

@@ -52,7 +52,11 @@ def fresh_store(
 def is_fresh(made_from: Mapping[str, Any]) -> bool:
     """Whether data set, vocabularies and source files still are what a store was made from."""
     dataset = made_from["dataset"]
-    if dataset is not None:
+    if dataset is not None and "files" in dataset:
+        places = {path_from_home(path): sha256 for path, sha256 in dataset["files"].items()}
+        if not all(path.exists() and sha256_file(path) == sha for path, sha in places.items()):
+            return False
+    elif dataset is not None:
         place = path_from_home(dataset["directory"])
         if not (place / "dataset_info.json").exists():
             return False
