@@ -12,34 +12,28 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from etils import epath
 
-from clinical_t5x.console import Progress, UserError
-from clinical_t5x.evaluation import hosts, statistics
+from clinical_t5x.console import Progress, UserError, say
+from clinical_t5x.evaluation import hosts, statistics, thresholds
 from clinical_t5x.evaluation import results as results_store
-from clinical_t5x.evaluation.metrics.components import (
-    Components,
-    MetricFamily,
-    as_text,
-    family_of,
-)
-from clinical_t5x.evaluation.metrics.groups import (
-    Grouped,
-    contested_positions,
-    merged,
-    positions_of_groups,
-)
+from clinical_t5x.evaluation.example_rows import ExampleRows
+from clinical_t5x.evaluation.likelihood import ScoredGeneration, generate_and_score
+from clinical_t5x.evaluation.measure import METHOD, Measurement, Metric
+from clinical_t5x.evaluation.metrics.components import MetricFamily, as_text, family_of
+from clinical_t5x.evaluation.metrics.groups import Grouped, contested_positions
+from clinical_t5x.evaluation.metrics.scoring import Scoring, scoring_of
 from clinical_t5x.evaluation.predictions import PredictionFile
 from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
 from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
 from clinical_t5x.storage import fingerprint, is_complete, write_text_atomically
 
 # What results depend on beside predictions.
-_CODE, _RESAMPLES = "evaluation_code", "resamples"
+_LATER = (_CODE, _RESAMPLES, _THRESHOLDS) = ("evaluation_code", "resamples", "thresholds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,27 +45,39 @@ class TaskSpec:
       metric_fns: functions (targets, predictions) -> {metric: value}.
       postprocess: (text, example=record, is_target=bool) -> what the metrics take.
       unit: what a record's `unit` is, for the reader of a result.
+      encode: a target text's token ids, end of sequence included; needed for scores only.
     """
 
     name: str
     metric_fns: tuple[Callable, ...]
     postprocess: Callable[..., Any]
     unit: str = "unit"
+    encode: Callable[[str], Sequence[int]] | None = None
 
     @classmethod
     def of(cls, task: Any) -> TaskSpec:
         """The specification of a SeqIO task."""
+        vocabulary = task.output_features["targets"].vocabulary
+
+        def encode(text: str) -> list[int]:
+            return [*vocabulary.encode(text), vocabulary.eos_id]
+
         families = [family_of(metric_fn) for metric_fn in task.metric_fns]
         units = [family.unit for family in families if family is not None]
-        return cls(
-            task.name, tuple(task.metric_fns), task.postprocess_fn, units[0] if units else "example"
-        )
+        unit = units[0] if units else "example"
+        return cls(task.name, tuple(task.metric_fns), task.postprocess_fn, unit, encode)
 
     @property
     def families(self) -> tuple[MetricFamily, ...]:
         """The metric families whose components are kept for each example."""
         found = [family_of(metric_fn) for metric_fn in self.metric_fns]
         return tuple(family for family in found if family is not None)
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """How answers are scored by likelihood, where the metrics say it."""
+        found = [scoring_of(metric_fn) for metric_fn in self.metric_fns]
+        return next((scoring for scoring in found if scoring is not None), None)
 
     @property
     def text_metric_fns(self) -> tuple[Callable, ...]:
@@ -91,6 +97,10 @@ class Evaluator:
       with_text: also write inputs, targets and predicted text into predictions.jsonl. They are
         note text: keep such files where the data may be.
       resamples: of the bootstrap.
+      with_scores: also score answers by likelihood (metrics/scoring.py): probabilities and their
+        calibration, and on the validation split the best thresholds.
+      thresholds: a run directory whose validation split was evaluated with scores; by default
+        `output_dir`. Metrics at thresholds need them.
     """
 
     def __init__(
@@ -102,11 +112,20 @@ class Evaluator:
         output_dir: str | os.PathLike | None = None,
         with_text: bool = False,
         resamples: int = statistics.RESAMPLES,
+        with_scores: bool = False,
+        thresholds: str | os.PathLike | None = None,
     ):
         self.task, self.examples, self.split = task, examples, split
         self._output_dir = None if output_dir is None else epath.Path(output_dir)
         self._with_text = with_text
         self._resamples = resamples
+        self._scoring = task.scoring if with_scores else None
+        if with_scores and (self._scoring is None or task.encode is None):
+            raise UserError(
+                f"{task.name} does not say how its answers are scored by likelihood (scored_by of"
+                " clinical_t5x.evaluation.metrics.scoring); leave with_scores out"
+            )
+        self._thresholds_from = thresholds
         records = examples.records
         self._ids = [as_text(record["id"]) for record in records]
         self._units = [as_text(record.get("unit", record["id"])) for record in records]
@@ -140,6 +159,11 @@ class Evaluator:
                         f"examples of {self.task.name} share a question, but the metrics"
                         f" {family.name} do not say how to merge them (MetricFamily.merge)"
                     )
+            if self._scoring is not None and self._scoring.merge is None:
+                raise UserError(
+                    f"examples of {self.task.name} share a question, but its scores do not say how"
+                    " to merge them (Scoring.merge); leave with_scores out"
+                )
 
     @property
     def max_target_tokens(self) -> int:
@@ -158,10 +182,13 @@ class Evaluator:
         if self._output_dir is not None:  # every host: the parameters may be spread
             made_from = self._header(predictor, provenance)
             made_from |= {_CODE: results_store.evaluation_code(), _RESAMPLES: self._resamples}
+        given = self._given_thresholds(predictor, provenance)
+        if made_from is not None and given is not None:
+            made_from[_THRESHOLDS] = {name: repr(value) for name, value in given.items()}
         known = self._known(made_from, provenance)
         if known is not None:
             return known
-        rows = _Rows(self.task, len(self._ids))
+        rows = ExampleRows(self.task.families, len(self._ids), self._scoring)
         with self._prediction_file(made_from) as file:
             if file is not None:
                 self._take_finished(file, rows)
@@ -169,11 +196,41 @@ class Evaluator:
             left = np.flatnonzero(~rows.done)
             self._predict(predictor, rows, left.tolist(), file=file)
         self._weigh_contested(predictor, rows)
-        evaluation = self._evaluation(rows, provenance)
+        evaluation, best = self._evaluation(rows, provenance, given)
         if self._output_dir is not None and hosts.is_first():
-            results_store.save_evaluation(self._output_dir, evaluation, made_from)
+            documents = {}
+            if best and self.split == thresholds.TUNING_SPLIT:
+                n = evaluation.results[0].n
+                documents[thresholds.THRESHOLDS_FILE] = thresholds.document(
+                    best, made_from=made_from, n=n
+                )
+            results_store.save_evaluation(self._output_dir, evaluation, made_from, documents)
             self._append_metrics(evaluation, provenance)
         return evaluation
+
+    def _given_thresholds(
+        self, predictor: Predictor, provenance: Provenance
+    ) -> dict[str, float] | None:
+        """Thresholds that were tuned on the validation split, for another one; None without."""
+        scoring, place = self._scoring, self._thresholds_from or self._output_dir
+        if scoring is None or not scoring.threshold_families:
+            return None
+        if place is None or self.split == thresholds.TUNING_SPLIT:
+            return None
+        step = provenance.checkpoint_step
+        found = thresholds.find(place, self.task.name, step)
+        if found is not None:
+            return thresholds.checked(*found, self._header(predictor, provenance))
+        missing = (
+            f"{place} has no thresholds of {self.task.name}"
+            + ("" if step is None else f" at step {step:,}")
+            + f": evaluate its {thresholds.TUNING_SPLIT} split with with_scores"
+        )
+        if self._thresholds_from is not None:
+            raise UserError(missing)
+        if hosts.is_first():
+            say(f"{missing} first to have metrics at thresholds; they are left out now")
+        return None
 
     def _known(
         self, made_from: Mapping[str, Any] | None, provenance: Provenance
@@ -200,17 +257,20 @@ class Evaluator:
         if made_from is None or not hosts.is_first():
             return contextlib.nullcontext()
         # Predictions outlive a change of the code that scores them.
-        header = {k: v for k, v in made_from.items() if k not in (_CODE, _RESAMPLES)}
+        header = {k: v for k, v in made_from.items() if k not in _LATER}
         name = results_store.evaluation_name(
             self.task.name, self.split, made_from["checkpoint_step"]
         )
         path = self._output_dir / "predictions" / f"{name}.jsonl"
         # A metric without components needs every text, which most files do not hold.
-        return PredictionFile(path, header, reuse=not self.task.text_metric_fns)
+        reuse = not self.task.text_metric_fns
+        return PredictionFile(path, header, reuse=reuse, ids=self._ids)
 
     def _header(self, predictor: Predictor, provenance: Provenance) -> dict[str, Any]:
+        scores = {} if self._scoring is None else {"scores": list(self._scoring.names)}
         return {
             "predictor": predictor.identity(),
+            **scores,
             "task": self.task.name,
             "task_version": self.examples.task_version,
             "split": self.split,
@@ -225,7 +285,7 @@ class Evaluator:
             "config_hash": provenance.config_hash,
         }
 
-    def _take_finished(self, file: PredictionFile, rows: _Rows) -> None:
+    def _take_finished(self, file: PredictionFile, rows: ExampleRows) -> None:
         """Fill `rows` from the lines of examples that were finished before."""
         for position, identity in enumerate(self._ids):
             if identity in file.finished:
@@ -234,7 +294,7 @@ class Evaluator:
     def _predict(
         self,
         predictor: Predictor,
-        rows: _Rows,
+        rows: ExampleRows,
         positions: Sequence[int],
         *,
         file: PredictionFile | None,
@@ -244,11 +304,9 @@ class Evaluator:
             return
         what = f"{self.task.name} {self.split}"
         with Progress(f"predict {what}", len(requests), unit="examples") as progress:
-            for index, generation in predictor.generate(
-                requests, max_target_tokens=self.max_target_tokens
-            ):
+            for index, found in self._generated(predictor, requests):
                 position = positions[index]
-                line = self._score(rows, position, generation)
+                line = self._score(rows, position, found)
                 if file is not None:
                     file.add(line)
                 progress.advance()
@@ -256,7 +314,17 @@ class Evaluator:
         if missing:
             raise RuntimeError(f"the predictor left {missing} examples of {what} without an answer")
 
-    def _weigh_contested(self, predictor: Predictor, rows: _Rows) -> None:
+    def _generated(
+        self, predictor: Predictor, requests: Sequence[Request]
+    ) -> Iterator[tuple[int, Generation | ScoredGeneration]]:
+        limit = self.max_target_tokens
+        if self._scoring is None:
+            return predictor.generate(requests, max_target_tokens=limit)
+        return generate_and_score(
+            predictor, requests, self._scoring, self.task.encode, max_target_tokens=limit
+        )
+
+    def _weigh_contested(self, predictor: Predictor, rows: ExampleRows) -> None:
         """Where several windows answer one question: how sure each is that it holds an answer.
 
         That is minus the log-likelihood of the empty target, which does not depend on the answer's
@@ -283,9 +351,12 @@ class Evaluator:
         text = as_text(record.get("inputs_pretokenized", ""))
         return Request(self._ids[position], text, self.examples.inputs[position])
 
-    def _score(self, rows: _Rows, position: int, generation: Generation) -> dict[str, Any]:
+    def _score(
+        self, rows: ExampleRows, position: int, found: Generation | ScoredGeneration
+    ) -> dict[str, Any]:
         """Score one generation into `rows`; its line for the file."""
         record = self.examples.records[position]
+        generation = found.generation if isinstance(found, ScoredGeneration) else found
         prediction = self.task.postprocess(generation.text, example=record, is_target=False)
         line: dict[str, Any] = {
             "id": self._ids[position],
@@ -297,6 +368,11 @@ class Evaluator:
         labels = [family.display(prediction) for family in self.task.families]
         if any(label is not None for label in labels):
             line["prediction"] = next(label for label in labels if label is not None)
+        if isinstance(found, ScoredGeneration):
+            answer = self.task.postprocess(found.answer.text, example=record, is_target=False)
+            target = self._targets[position]
+            scores = self._scoring.observe(target, answer, found.candidates, found.log_likelihoods)
+            line["scores"] = rows.keep_scores(position, scores)
         if self._with_text:
             line |= {
                 "text": generation.text,
@@ -305,26 +381,21 @@ class Evaluator:
             }
         return line
 
-    def _evaluation(self, rows: _Rows, provenance: Provenance) -> Evaluation:
-        task, method = self.task, "bca"
-        units, sums, metrics = [], {}, []
-        first_of_group = [places[0] for places in positions_of_groups(self._groups).values()]
-        units_of_groups = [self._units[position] for position in first_of_group]
-        for family, matrix in rows.matrices.items():
-            counted = merged(family, matrix, self._groups, rows.confidence)
-            units, sums[family.name] = Components(family, counted).by_unit(units_of_groups)
-            intervals = statistics.bootstrap_intervals(
-                sums[family.name], family.reduce, method=method, resamples=self._resamples
-            )
-            for name, value in family.values(sums[family.name].sum(axis=0)).items():
-                interval = intervals.get(name)
-                low, high = (interval.low, interval.high) if interval else (None, None)
-                metrics.append((name, value, low, high, name not in family.lower_is_better))
+    def _evaluation(
+        self, rows: ExampleRows, provenance: Provenance, given: Mapping[str, float] | None
+    ) -> tuple[Evaluation, dict[str, float]]:
+        """The evaluation with the thresholds given, and those that are best on this split."""
+        task = self.task
+        measured = Measurement(self._units, self._groups, self._resamples)
+        measured.add_components(rows)
+        best: dict[str, float] = {}
+        if self._scoring is not None:
+            best = measured.add_scores(self._scoring, self._targets, rows.scores, given)
         for metric_fn in task.text_metric_fns:
             values = metric_fn(self._given_targets, rows.predictions)
-            metrics += [(name, float(value), None, None, True) for name, value in values.items()]
+            measured.metrics += [Metric(name, float(value)) for name, value in values.items()]
         salt = task.families[0].name if task.families else task.name
-        hashed = results_store.hash_units(salt, units or dict.fromkeys(self._units))
+        hashed = results_store.hash_units(salt, measured.units or dict.fromkeys(self._units))
         shared = {
             **{
                 field.name: getattr(provenance, field.name)
@@ -336,22 +407,22 @@ class Evaluator:
             "split": self.split,
             "level": statistics.LEVEL,
             "resamples": self._resamples,
-            "n": len(first_of_group),
+            "n": measured.n,
             "n_units": len(hashed),
             "unit": task.unit,
             "created": results_store.utc_now(),
         }
         found = tuple(
             Result(
-                metric=name,
-                value=value,
-                low=low,
-                high=high,
-                method="none" if low is None else method,
-                higher_is_better=higher_is_better,
+                metric=metric.name,
+                value=metric.value,
+                low=metric.low,
+                high=metric.high,
+                method="none" if metric.low is None else METHOD,
+                higher_is_better=metric.higher_is_better,
                 **shared,
             )
-            for name, value, low, high, higher_is_better in metrics
+            for metric in measured.metrics
         )
         counts = {
             "predictions_at_limit": int(rows.at_limit.sum()),
@@ -361,7 +432,7 @@ class Evaluator:
             "examples": len(self._ids),
             "examples_that_compete": rows.contested,
         }
-        return Evaluation(found, counts, hashed, sums)
+        return Evaluation(found, counts, hashed, measured.sums), best
 
     def _append_metrics(self, evaluation: Evaluation, provenance: Provenance) -> None:
         """Add a line to inference_eval/TASK-metrics.jsonl, as T5X does; once for each step."""
@@ -373,51 +444,3 @@ class Evaluator:
         kept = [line for line in lines if json.loads(line)["step"] != step]
         kept.append(json.dumps({"step": step, **values}))
         write_text_atomically(path, "".join(f"{line}\n" for line in kept))
-
-
-class _Rows:
-    """What is known of every example: components, and counts about its generation."""
-
-    def __init__(self, task: TaskSpec, n: int):
-        self.matrices = {family: np.zeros((n, len(family.columns))) for family in task.families}
-        self.predictions: list[Any] = [None] * n
-        self.done = np.zeros(n, dtype=bool)
-        self.at_limit = np.zeros(n, dtype=bool)
-        self.tokens = np.zeros(n, dtype=np.int64)
-        self.confidence = np.full(n, np.nan)  # among examples that share a question
-        self.contested = 0  # examples whose confidence decided
-
-    def observe(
-        self, position: int, target: Any, prediction: Any, generation: Generation
-    ) -> dict[str, dict[str, float]]:
-        """Score a fresh prediction; its components that are not 0, by family and name."""
-        self.predictions[position] = prediction
-        self._mark(position, generation.score, generation.at_limit, generation.n_tokens)
-        kept = {}
-        for family, matrix in self.matrices.items():
-            matrix[position] = family.observe(target, prediction)
-            named = zip(family.columns, matrix[position], strict=True)
-            kept[family.name] = {name: float(value) for name, value in named if value}
-        return kept
-
-    def restore(self, position: int, line: Mapping[str, Any]) -> None:
-        """Take an example from its line in a prediction file."""
-        self._mark(position, line["score"], line["at_limit"], line["tokens"])
-        for family, matrix in self.matrices.items():
-            for name, value in line["components"][family.name].items():
-                matrix[position, family.columns.index(name)] = value
-
-    def share(self) -> None:
-        """Give every host what the first one knows."""
-        for name in ("done", "at_limit", "tokens", "confidence"):
-            setattr(self, name, hosts.from_first(getattr(self, name)))
-        self.matrices = {
-            family: hosts.from_first(matrix) for family, matrix in self.matrices.items()
-        }
-
-    def _mark(self, position: int, score: float | None, at_limit: bool, tokens: int) -> None:
-        self.done[position] = True
-        # Rounded as in the file, so that a resumed evaluation merges as one in a single go.
-        self.confidence[position] = np.nan if score is None else round(score, 4)
-        self.at_limit[position] = at_limit
-        self.tokens[position] = tokens

@@ -19,6 +19,7 @@ import numpy as np
 from clinical_t5x.storage import fingerprint
 
 _SHORTEST_BUCKET = 32
+_NO_LIMIT = 1 << 30
 _FEWEST_BATCHES = 8  # of a padded length, for its compilation to pay
 
 
@@ -40,12 +41,24 @@ class Generation:
       score: the decoder's score (a log-likelihood), or None.
       n_tokens: tokens before end-of-sequence.
       at_limit: whether it was cut off by the length limit.
+      tokens: their ids, where the system has ids.
+      answer: where the text is empty, the best of the search's other results that is not.
     """
 
     text: str
     score: float | None = None
     n_tokens: int = 0
     at_limit: bool = False
+    tokens: tuple[int, ...] = ()
+    answer: Generation | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A target whose likelihood is asked for: its text, and its ids, mostly with the end ([T])."""
+
+    text: str
+    tokens: np.ndarray
 
 
 class Predictor(Protocol):
@@ -61,6 +74,32 @@ class Predictor(Protocol):
 
     def score(self, requests: Sequence[Request], targets: Sequence[np.ndarray]) -> np.ndarray:
         """Log-likelihood of each request's target tokens (with end-of-sequence), nats: [N]."""
+
+
+class LikelihoodPredictor(Predictor, Protocol):
+    """A predictor whose answers can also be scored by likelihood (see `likelihood`).
+
+    `batch_size` is the number of requests that it likes to get at once.
+    """
+
+    batch_size: int
+
+    def score_candidates(
+        self,
+        requests: Sequence[Request],
+        candidates: Sequence[Sequence[Candidate]],
+        *,
+        longest: int | None = None,
+    ) -> list[np.ndarray]:
+        """Log-likelihood of each request's own candidates in nats, an array for each request.
+
+        `longest` is the length of the longest input of all calls, so that few shapes serve all.
+        """
+
+    def generate_answers(
+        self, requests: Sequence[Request], *, max_target_tokens: int
+    ) -> Iterator[tuple[int, Generation]]:
+        """As `generate`, but no answer is the empty one."""
 
 
 def bucket_length(length: int, longest: int) -> int:
@@ -126,10 +165,11 @@ class ModelPredictor:
     ):
         self._model, self._params = model, params
         self._sharding = None if partitioner is None else partitioner.batch_sharding
-        self._batch_size = round_up(batch_size, self._batch_devices())
+        self.batch_size = round_up(batch_size, self._batch_devices())
         self._num_decodes = num_decodes
         self._decoder_params = dict(decoder_params or {})
         self._score_batch: Any = None
+        self._best_first: Any = None
 
     def identity(self) -> str:
         """A hash of the parameters (by sums of each array) and of the decoding options."""
@@ -155,32 +195,84 @@ class ModelPredictor:
         self, requests: Sequence[Request], *, max_target_tokens: int
     ) -> Iterator[tuple[int, Generation]]:
         """Decode every request; the limit is `max_target_tokens`, end-of-sequence included."""
+        yield from self._decode(requests, max_target_tokens, answers_only=False)
+
+    def generate_answers(
+        self, requests: Sequence[Request], *, max_target_tokens: int
+    ) -> Iterator[tuple[int, Generation]]:
+        """As `generate`, but the first token is the likeliest that does not end the answer.
+
+        An answer of blanks alone remains possible.
+        """
+        yield from self._decode(requests, max_target_tokens, answers_only=True)
+
+    def _decode(
+        self, requests: Sequence[Request], max_target_tokens: int, *, answers_only: bool
+    ) -> Iterator[tuple[int, Generation]]:
         limit = round_up(max_target_tokens, 8)
         # gin gives a method its bound parameters only where the call leaves them out
         options = {
             "decoder_params": self._decoder_params or None,
             "num_decodes": self._num_decodes,
+            "prompt_with_targets": answers_only or None,
         }
         options = {name: value for name, value in options.items() if value is not None}
         lengths = [len(request.tokens) for request in requests]
-        for width, positions in length_batches(lengths, self._batch_size):
+        for width, positions in length_batches(lengths, self.batch_size):
             inputs = self._rows([requests[k].tokens for k in positions], width)
-            prompt = np.zeros((self._batch_size, limit), np.int32)
+            prompt = np.zeros((self.batch_size, limit), np.int32)
+            if answers_only:
+                prompt[:, 1] = self._first_tokens(inputs)
             tokens, aux = self._model.predict_batch_with_aux(
                 self._params,
                 self._place({"encoder_input_tokens": inputs, "decoder_input_tokens": prompt}),
+                return_all_decodes=True,
                 **options,
             )
             tokens, scores = _to_host(tokens), _to_host(aux["scores"])
             for row, position in enumerate(positions):
-                yield int(position), self._generation(tokens[row], float(scores[row]))
+                yield int(position), self._best(tokens[row], scores[row])
+
+    def _best(self, ids: np.ndarray, scores: np.ndarray) -> Generation:
+        """The best of all decodes, which are in ascending order: ids [G, L], scores [G]."""
+        best = self._generation(ids[-1], float(scores[-1]))
+        if best.text.strip():
+            return best
+        for others, score in zip(ids[-2::-1], scores[-2::-1], strict=True):
+            other = self._generation(others, float(score))
+            if other.text.strip():
+                return dataclasses.replace(best, answer=other)
+        return best
 
     def _generation(self, ids: np.ndarray, score: float) -> Generation:
         vocabulary = self._model.output_vocabulary
         ends = np.flatnonzero(ids == vocabulary.eos_id)
         kept = ids[: ends[0]] if len(ends) else ids
         kept = [int(token) for token in kept if token != vocabulary.pad_id]
-        return Generation(vocabulary.decode(kept), score, len(kept), at_limit=not len(ends))
+        text = vocabulary.decode(kept)
+        return Generation(text, score, len(kept), at_limit=not len(ends), tokens=tuple(kept))
+
+    def _first_tokens(self, inputs: np.ndarray) -> np.ndarray:
+        """The likeliest first token of each row that neither ends the answer nor is padding."""
+        import jax
+        import jax.numpy as jnp
+
+        vocabulary = self._model.output_vocabulary
+        size = vocabulary.vocab_size
+        if self._best_first is None:
+
+            def best_first(params, batch):
+                logits = self._model.logits(params, batch)[:, 0]
+                is_answer = jnp.arange(logits.shape[-1]) < size
+                is_answer = is_answer.at[jnp.array([vocabulary.eos_id, vocabulary.pad_id])].set(
+                    False
+                )
+                return jnp.argmax(jnp.where(is_answer, logits, -jnp.inf), axis=-1)
+
+            self._best_first = jax.jit(best_first)
+        start = np.zeros((len(inputs), 1), np.int32)
+        batch = self._place({"encoder_input_tokens": inputs, "decoder_input_tokens": start})
+        return _to_host(self._best_first(self._params, batch))
 
     def score(self, requests: Sequence[Request], targets: Sequence[np.ndarray]) -> np.ndarray:
         """Log-likelihood of each request's target tokens, in nats: [N]."""
@@ -191,7 +283,7 @@ class ModelPredictor:
         width_targets = round_up(max((len(target) for target in targets), default=1), 8)
         scores = np.full(len(requests), np.nan)
         lengths = [len(request.tokens) for request in requests]
-        for width, positions in length_batches(lengths, self._batch_size):
+        for width, positions in length_batches(lengths, self.batch_size):
             rows = self._rows([targets[k] for k in positions], width_targets)
             batch = {
                 "encoder_input_tokens": self._rows([requests[k].tokens for k in positions], width),
@@ -203,9 +295,44 @@ class ModelPredictor:
             scores[positions] = values[: len(positions)]
         return scores
 
+    def score_candidates(
+        self,
+        requests: Sequence[Request],
+        candidates: Sequence[Sequence[Candidate]],
+        *,
+        longest: int | None = None,
+    ) -> list[np.ndarray]:
+        """Log-likelihood of each request's own candidates, in nats; each input is encoded once.
+
+        A row of the decoder holds all candidates of a request, one after another.
+        """
+        found: list[Any] = [None] * len(requests)
+        lengths = [len(request.tokens) for request in requests]
+        longest = round_up(max([*lengths, longest or 0]), 8)
+        for _, positions in length_batches(lengths, self.batch_size):
+            inputs = [requests[k].tokens for k in positions]
+            rows = [_side_by_side(candidates[k]) for k in positions]
+            width = max(bucket_length(len(tokens), longest) for tokens in inputs)
+            targets, shifted, numbers = (
+                self._rows(part, bucket_length(max(map(len, part)), _NO_LIMIT))
+                for part in zip(*rows, strict=True)
+            )
+            batch = {
+                "encoder_input_tokens": self._rows(inputs, width),
+                "decoder_input_tokens": shifted,
+                "decoder_target_tokens": targets,
+                "decoder_segment_ids": numbers,
+            }
+            values = _to_host(self._model.score_candidates(self._params, self._place(batch)))
+            for row, position in enumerate(positions):
+                count = len(candidates[position])
+                sums = np.bincount(numbers[row], weights=values[row], minlength=count + 1)
+                found[position] = sums[1 : count + 1]
+        return found
+
     def _rows(self, sequences: Sequence[np.ndarray], width: int) -> np.ndarray:
         """Pad sequences to int32 [batch size, width]; the rows that are left are one pad long."""
-        rows = np.zeros((self._batch_size, width), np.int32)
+        rows = np.zeros((self.batch_size, width), np.int32)
         for row, sequence in zip(rows, sequences, strict=False):
             row[: len(sequence)] = sequence
         # An all-padding row would attend to nothing; one end-of-sequence keeps it finite.
@@ -221,6 +348,14 @@ class ModelPredictor:
             name: jax.make_array_from_callback(rows.shape, self._sharding, rows.__getitem__)
             for name, rows in batch.items()
         }
+
+
+def _side_by_side(candidates: Sequence[Candidate]) -> tuple[np.ndarray, ...]:
+    """A decoder row of several targets: targets, each shifted right, and their numbers from 1."""
+    targets = [np.asarray(candidate.tokens, np.int32) for candidate in candidates]
+    shifted = [np.append(np.int32(0), tokens[:-1]) for tokens in targets]
+    numbers = [np.full(len(tokens), k, np.int32) for k, tokens in enumerate(targets, start=1)]
+    return tuple(np.concatenate(part) for part in (targets, shifted, numbers))
 
 
 def _decoding_of(model: Any) -> dict[str, str]:

@@ -175,6 +175,7 @@ def save_evaluation(
     run_directory: str | os.PathLike,
     evaluation: Evaluation,
     made_from: Mapping[str, Any] | None = None,
+    documents: Mapping[str, Any] | None = None,
 ) -> epath.Path:
     """Write an evaluation into its place in `run_directory`, whole or not at all.
 
@@ -182,6 +183,7 @@ def save_evaluation(
       run_directory: the run's directory.
       evaluation: what to write.
       made_from: what it was made from, in JSON values, so that it need not be made again.
+      documents: what else lies beside it, in JSON values, by file name.
     """
     first = evaluation.results[0]
     target = evaluation_directory(run_directory, first.task, first.split, first.checkpoint_step)
@@ -194,7 +196,8 @@ def save_evaluation(
             "results": [dataclasses.asdict(result) for result in evaluation.results],
             "counts": dict(evaluation.counts),
         }
-        write_json_atomically(directory / RESULTS_FILE, document)
+        for name, content in {**(documents or {}), RESULTS_FILE: document}.items():
+            write_json_atomically(directory / name, content)
     return target
 
 

@@ -90,6 +90,7 @@ class EncoderDecoderModel:
             self._predict_traced, static_argnames=("num_decodes", "prompt_with_targets", "options")
         )
         self._token_scores = jax.jit(self._token_scores_traced)
+        self._candidate_scores = jax.jit(self._candidate_scores_traced)
 
     @property
     def config(self) -> T5Config:
@@ -312,9 +313,32 @@ class EncoderDecoderModel:
         scores = jnp.sum(token_scores, axis=-1)
         return (scores, {"token_scores": token_scores}) if return_intermediates else scores
 
+    def score_candidates(self, params: Params, batch: Batch) -> jax.Array:
+        """Log-likelihood of each token of several targets for each input, in nats, `[B, Q]`.
+
+        `decoder_target_tokens` holds an example's targets one after another, each shifted right on
+        its own in `decoder_input_tokens` and numbered in `decoder_segment_ids`. The input is
+        encoded once for all of them; compiled once a shape. Padding scores 0.
+        """
+        return self._candidate_scores(params, batch)
+
+    def _candidate_scores_traced(self, params, batch) -> jax.Array:
+        network = self.bind(params)
+        inputs = batch["encoder_input_tokens"]
+        x_BQD = network.decode_side_by_side(
+            network.encode(inputs),
+            inputs,
+            batch["decoder_input_tokens"],
+            batch["decoder_segment_ids"],
+        )
+        return self._target_scores(network, x_BQD, batch)
+
     def _token_scores_traced(self, params, batch) -> jax.Array:
-        weights = losses.target_weights(batch)
         network, x_BQD = self._decoded(params, batch, None)
+        return self._target_scores(network, x_BQD, batch)
+
+    def _target_scores(self, network: T5, x_BQD, batch) -> jax.Array:
+        weights = losses.target_weights(batch)
         _, of_targets = weighted_cross_entropy(
             *network.logit_factors(x_BQD),
             batch["decoder_target_tokens"],

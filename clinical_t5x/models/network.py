@@ -88,6 +88,25 @@ class T5(nnx.Module):
         )
         return self.decoder(embedded, encoded_BKD, self_mask, cross_mask, dropout_key)
 
+    def decode_side_by_side(
+        self, encoded_BKD, encoder_tokens_BK, decoder_input_tokens_BQ, target_ids_BQ
+    ) -> jax.Array:
+        """`decode_to_width` of several targets of each input, one after another in a row.
+
+        Args:
+          encoded_BKD: the inputs, encoded.
+          encoder_tokens_BK: int `[B, K]`.
+          decoder_input_tokens_BQ: int `[B, Q]`, each target shifted right on its own.
+          target_ids_BQ: int `[B, Q]`, equal for the positions of one target: each target sees
+            itself alone, and the whole input.
+        """
+        embedded = constrain(self.token_embedder(decoder_input_tokens_BQ), RESIDUAL)
+        length = decoder_input_tokens_BQ.shape[1]
+        causal = jnp.tril(jnp.ones((length, length), bool))
+        self_mask = attention_mask(causal, None, target_ids_BQ, target_ids_BQ)
+        cross_mask = attention_mask(None, encoder_tokens_BK > 0)
+        return self.decoder(embedded, encoded_BKD, self_mask, cross_mask)
+
     def logits(self, x: jax.Array) -> jax.Array:
         """Project `[..., D]` to `[..., V]` in float32."""
         return vocabulary_logits(*self.logit_factors(x))

@@ -39,10 +39,10 @@ _PROGRAM = textwrap.dedent(
         # Answers with the first input token: enough to see which row went where.
         output_vocabulary = Words()
         decode_fn, default_decoder_params = None, {}
-        def predict_batch_with_aux(self, params, batch):
+        def predict_batch_with_aux(self, params, batch, return_all_decodes):
             def predict(params, inputs):
                 ends = inputs[:, :2].at[:, 1].set(1)
-                return ends, params["scale"] * inputs[:, 0].astype(float)
+                return ends[:, None], params["scale"] * inputs[:, :1].astype(float)
             tokens, scores = jax.jit(predict)(params, batch["encoder_input_tokens"])
             return tokens, {"scores": scores}
 

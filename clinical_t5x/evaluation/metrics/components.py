@@ -24,6 +24,7 @@ class MetricFamily:
     table shows; `unit` is what is resampled, in words. `display(prediction)` is what may be kept of
     a prediction without asking: label names, never free text. `merge` (groups.Merge) says how
     examples that share a question count as one; families without it take no such examples.
+    `whole_units` are families whose components are those of a unit and not of an example.
     """
 
     name: str
@@ -35,6 +36,7 @@ class MetricFamily:
     lower_is_better: frozenset[str] = frozenset()
     display: Callable[[Any], str | None] = lambda prediction: None
     merge: Any = None
+    whole_units: tuple[WholeUnits, ...] = ()
 
     def components(self, targets: Sequence[Any], predictions: Sequence[Any]) -> Components:
         """The components of each (target, prediction) pair, in order."""
@@ -48,6 +50,17 @@ class MetricFamily:
     def values(self, sums: np.ndarray) -> dict[str, float]:
         """The metrics of component sums [K], without those that are undefined."""
         return {name: float(value) for name, value in self.reduce(sums).items() if value == value}
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeUnits:
+    """Metrics over units: `components` makes a unit's row of `family` from its sums, [U, K] both.
+
+    So a note's labels are those of its sentences, whatever the number of sentences that give one.
+    """
+
+    family: MetricFamily
+    components: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
