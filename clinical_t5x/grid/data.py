@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.console import UserError
-from clinical_t5x.data.home import reading_from
 from clinical_t5x.grid.cells import Cell
 from clinical_t5x.grid.description import Grid, Model
 from clinical_t5x.grid.gin_files import Budget
 from clinical_t5x.grid.recipes import Recipe
+from clinical_t5x.launch.environment import data_home_of
 
 _LENGTH_STEP = 8  # lengths are rounded up to its multiples
 _PACKED_ROOM = 1.5  # target tokens of a packed row, in what its inputs need on average
@@ -82,7 +82,7 @@ def measure(cell: Cell) -> tuple[Budget, TrainingData]:
     from clinical_t5x.data.loader import open_batches
 
     recipe = cell.recipe
-    with reading_from(cell.grid.data_dir):
+    with data_home_of(cell.grid.data_dir):
         register_tasks(cell)
         lengths = _lengths(recipe)
         batches = open_batches(

@@ -152,7 +152,10 @@ def _preset(name: Any) -> Preset:
 
 
 def _refuse_unknown(said: Mapping[str, Any], tasks: Sequence[str]) -> None:
-    tables = {name for name, value in said.items() if isinstance(value, Mapping)} - {"models"}
+    tables = {name for name, value in said.items() if isinstance(value, Mapping)} - {
+        "models",
+        "options",
+    }
     for name in sorted(tables - set(tasks)):
         raise UserError(f"the grid has settings for {name!r}, but its tasks are {', '.join(tasks)}")
     for name in said.keys() - tables - {*_GRID_FIELDS, *RECIPE_FIELDS}:

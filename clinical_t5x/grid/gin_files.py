@@ -85,9 +85,7 @@ def _references(cell: Cell) -> dict[str, str]:
     recipe, found = cell.recipe, {}
     places = {"train/utils.DatasetConfig.mixture_or_task_name": ("training", cell.training_name)}
     if recipe.options:
-        for scope in ("train_eval", "infer_eval"):
-            place = f"{scope}/utils.DatasetConfig.mixture_or_task_name"
-            places[place] = ("scoring", recipe.scored_name)
+        places["MIXTURE_OR_TASK_NAME"] = ("scoring", recipe.scored_name)
     for place, (scope, name) in places.items():
         if name == recipe.name:
             continue
@@ -136,7 +134,7 @@ def evaluation_file(cell: Cell, rate: float) -> str:
     raw = {"eval_script.evaluate.inference_evaluator_cls": f"@{_EVALUATOR}"}
     if recipe.options:
         register = f"scoring/{recipe.module}.register"
-        raw["utils.DatasetConfig.mixture_or_task_name"] = f"@{register}()"
+        raw["MIXTURE_OR_TASK_NAME"] = f"@{register}()"
         raw[f"{register}.name"] = repr(recipe.scored_name)
         raw |= {f"{register}.{option}": repr(v) for option, v in recipe.options.items()}
     includes = [cell.grid.model_gin, recipe.eval_gin]
@@ -151,7 +149,7 @@ def _file(
     values: Mapping[str, Any],
     raw: Mapping[str, str],
 ) -> str:
-    """A gin file; `raw` values are gin already."""
+    """A gin file; `raw` values are gin already, and go before `values` of the same name."""
     modules = ["t5x import models", "t5x import utils"]
     modules += ["clinical_t5x.evaluation import inference_evaluator"]
     lines = [
@@ -167,7 +165,7 @@ def _file(
         "",
         *(f"include {name!r}" for name in includes),
         "",
-        *(f"{name} = {value!r}" for name, value in values.items()),
+        *(f"{name} = {value!r}" for name, value in values.items() if name not in raw),
         *(f"{name} = {value}" for name, value in raw.items()),
     ]
     return "\n".join(lines) + "\n"

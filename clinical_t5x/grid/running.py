@@ -15,9 +15,9 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x import console, storage
-from clinical_t5x.data.home import reading_from
 from clinical_t5x.grid import data, gin_files
 from clinical_t5x.grid.cells import Cell
+from clinical_t5x.launch.environment import data_home_of
 from clinical_t5x.training.retention import BEST_FILE
 
 RUN_FILE = "run.json"
@@ -165,7 +165,7 @@ def _score_majority(cell: Cell) -> dict[str, Any]:
     from clinical_t5x.evaluation.majority import evaluate_majority
 
     recipe = cell.recipe
-    with reading_from(cell.grid.data_dir):
+    with data_home_of(cell.grid.data_dir):
         data.register_tasks(cell)
         task = TaskSpec.of(load_task(recipe.scored_name, recipe.module))
         train = open_examples(recipe.scored_name, split="train", module=recipe.module)
