@@ -29,6 +29,7 @@ from clinical_t5x.evaluation.metrics.clip import CLIP_LABELS
 
 START = "<!-- interval_coverage: written by benchmarks/interval_coverage.py -->"
 END = "<!-- interval_coverage: end -->"
+METHODS = ("bca", "percentile")
 POPULATION = 40_000  # units of which a test split is a sample
 _L = len(CLIP_LABELS)
 FAMILIES = {family.name: family for family in (MEDNLI, RADQA, CLIP)}
@@ -136,28 +137,39 @@ def coverage(
     population: np.ndarray,
     family: str,
     *,
+    metrics: Sequence[str],
     n_units: int,
-    method: str,
     repeats: int,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, float]:
-    """How often the interval of each metric holds the population's value.
+) -> dict[tuple[str, str], float]:
+    """How often the interval of each (method, metric) holds the population's value.
 
     A metric that is undefined on a sample, or has no interval there, counts as not covered.
     """
-    reduce = FAMILIES[family].reduce
-    truth = {name: float(value) for name, value in reduce(population.sum(axis=0)).items()}
-    covered = dict.fromkeys(truth, 0)
+    reduce = _only(FAMILIES[family].reduce, metrics)
+    truth = reduce(population.sum(axis=0))
+    covered = {(method, name): 0 for method in METHODS for name in metrics}
     rng = np.random.default_rng([seed, 4])
     for repeat in range(repeats):
         sample = population[rng.integers(len(population), size=n_units)]
-        intervals = statistics.bootstrap_intervals(
-            sample, reduce, method=method, resamples=resamples, seed=repeat
+        found = statistics.intervals_by_method(
+            sample, reduce, methods=METHODS, resamples=resamples, seed=repeat
         )
-        for name, interval in intervals.items():
-            covered[name] += interval.low <= truth[name] <= interval.high
-    return {name: count / repeats for name, count in covered.items()}
+        for method, intervals in found.items():
+            for name, interval in intervals.items():
+                covered[method, name] += bool(interval.low <= truth[name] <= interval.high)
+    return {key: count / repeats for key, count in covered.items()}
+
+
+def _only(reduce, metrics):
+    """The same metrics without those that nobody asks for."""
+
+    def reduced(sums):
+        values = reduce(sums)
+        return {name: values[name] for name in metrics}
+
+    return reduced
 
 
 # Pairs of equally good systems on the same units.
@@ -256,8 +268,8 @@ def levels(
     logit: float = 1.5,
 ) -> dict[str, float]:
     """How often each paired test rejects at 5 % although the systems are equally good."""
-    reduce = FAMILIES[benchmark].reduce
     names = HEADLINE[benchmark] + (_CLIP_F1 if benchmark == "clip" and not null.lopsided else ())
+    reduce = _only(FAMILIES[benchmark].reduce, names)
     rejected: dict[str, int] = {}
     rng = np.random.default_rng([seed, 5])
     logits = equal_logits(logit, null)
@@ -306,6 +318,7 @@ def seed_coverage(
     truth, std = float(weights @ means), float(np.sqrt(weights @ means**2 - (weights @ means) ** 2))
     right_column = MEDNLI.columns.index("neutral>neutral")
     wrong_column = MEDNLI.columns.index("neutral>entailment")
+    reduce = _only(MEDNLI.reduce, ("accuracy",))
     rng = np.random.default_rng([seed, 6])
     hierarchical = units_only = 0
     for repeat in range(repeats):
@@ -316,8 +329,8 @@ def seed_coverage(
         right = rng.binomial(n, _sigmoid(logit + shift + ease))
         sums[:, :, right_column], sums[:, :, wrong_column] = right, n - right
         options = {"resamples": resamples, "seed": repeat}
-        both = statistics.over_seeds(sums, MEDNLI.reduce, **options)["accuracy"].interval
-        alone = statistics.bootstrap_intervals(sums, MEDNLI.reduce, **options)["accuracy"]
+        both = statistics.over_seeds(sums, reduce, **options)["accuracy"].interval
+        alone = statistics.bootstrap_intervals(sums, reduce, **options)["accuracy"]
         hierarchical += both.low <= truth <= both.high
         units_only += alone.low <= truth <= alone.high
     return std, hierarchical / repeats, units_only / repeats
@@ -353,22 +366,20 @@ def coverage_table(splits: Splits, *, repeats: int, seed: int) -> list[str]:
     unit = {name: family.unit for name, family in FAMILIES.items()}
     lines = ["| test split | metric | units | BCa | percentile |", "|---|---|---|---|---|"]
     cases = list(_cases(splits))
-    with console.Progress("coverage", 2 * len(cases), unit="cases") as progress:
+    with console.Progress("coverage", len(cases), unit="cases") as progress:
         for words, family, n_units, population, metrics in cases:
-            found = {}
-            for method in ("bca", "percentile"):
-                found[method] = coverage(
-                    population(seed=seed),
-                    family,
-                    n_units=n_units,
-                    method=method,
-                    repeats=repeats,
-                    seed=seed,
-                )
-                progress.advance(note=words)
+            found = coverage(
+                population(seed=seed),
+                family,
+                metrics=metrics,
+                n_units=n_units,
+                repeats=repeats,
+                seed=seed,
+            )
+            progress.advance(note=words)
             plural = {"discharge summary": "summaries"}.get(unit[family], unit[family] + "s")
             for metric in metrics:
-                shown = " | ".join(f"{100 * found[m][metric]:.1f} %" for m in found)
+                shown = " | ".join(f"{100 * found[method, metric]:.1f} %" for method in METHODS)
                 lines.append(f"| {words} | {metric} | {n_units} {plural} | {shown} |")
     return lines
 

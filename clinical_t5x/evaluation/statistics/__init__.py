@@ -20,6 +20,7 @@ from clinical_t5x.evaluation.statistics.bootstrap import (
     Difference,
     Interval,
     bootstrap_intervals,
+    intervals_by_method,
     paired_bootstrap,
 )
 from clinical_t5x.evaluation.statistics.correction import benjamini_hochberg, holm
@@ -55,6 +56,7 @@ __all__ = [
     "bootstrap_intervals",
     "difference_over_seeds",
     "holm",
+    "intervals_by_method",
     "mcnemar",
     "mcnemar_by_unit",
     "over_seeds",

@@ -6,12 +6,14 @@ Legend: S training seeds, U units, K components, B resamples, M metrics.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from clinical_t5x.evaluation.metrics.components import Reduce
 from clinical_t5x.evaluation.statistics.resampling import (
     TIE,
+    draws_by_seed,
     draws_of_mean,
     mean_over_seeds,
     stacked,
@@ -20,6 +22,7 @@ from clinical_t5x.evaluation.statistics.resampling import (
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+METHODS = ("bca", "percentile")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,25 +70,44 @@ def bootstrap_intervals(
       An interval for each metric that is defined on the whole sample; none at all for fewer than
       two units, which say nothing about how units differ.
     """
-    if method not in ("bca", "percentile"):
-        raise ValueError(f"method must be bca or percentile, not {method!r}")
+    return intervals_by_method(
+        sums, reduce, methods=(method,), level=level, resamples=resamples, seed=seed
+    )[method]
+
+
+def intervals_by_method(
+    sums: np.ndarray,
+    reduce: Reduce,
+    *,
+    methods: Sequence[str] = METHODS,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """The intervals of several methods from the same resamples, by method and metric.
+
+    Arguments and intervals are those of `bootstrap_intervals`.
+    """
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"method must be bca or percentile, not {method!r}")
     stack = stacked(sums)
     n_units = stack.shape[1]
     if n_units < 2:
-        return {}
+        return {method: {} for method in methods}
     values = mean_over_seeds(reduce, stack.sum(axis=1))
+    defined = {name: value for name, value in values.items() if not np.isnan(value)}
     draws = draws_of_mean(stack, reduce, resamples=resamples, seed=seed)
-    leave_one_out = _leave_one_out(stack, reduce) if method == "bca" else {}
-    intervals = {}
-    for name, value in values.items():
-        if np.isnan(value):
-            continue
-        tails = np.array([(1 - level) / 2, (1 + level) / 2])
-        if method == "bca":
-            tails = _bca_tails(tails, value, draws[name], leave_one_out[name])
-        low, high = np.nanquantile(draws[name], tails)
-        intervals[name] = Interval(float(low), float(high), level, method, n_units)
-    return intervals
+    leave_one_out = _leave_one_out(stack, reduce) if "bca" in methods else {}
+    found: dict[str, dict[str, Interval]] = {method: {} for method in methods}
+    for name, value in defined.items():
+        for method in methods:
+            tails = np.array([(1 - level) / 2, (1 + level) / 2])
+            if method == "bca":
+                tails = _bca_tails(tails, value, draws[name], leave_one_out[name])
+            low, high = np.nanquantile(draws[name], tails)
+            found[method][name] = Interval(float(low), float(high), level, method, n_units)
+    return found
 
 
 def paired_bootstrap(
@@ -120,19 +142,19 @@ def paired_bootstrap(
         return {}
     values_first = mean_over_seeds(reduce, first.sum(axis=1))
     values_second = mean_over_seeds(reduce, second.sum(axis=1))
-    draws_first = draws_of_mean(first, reduce, resamples=resamples, seed=seed)
-    draws_second = draws_of_mean(second, reduce, resamples=resamples, seed=seed)
+    draws = draws_by_seed(np.concatenate([first, second]), reduce, resamples=resamples, seed=seed)
     differences = {}
     for name, value in values_first.items():
         delta = float(value - values_second[name])
         if np.isnan(delta):
             continue
-        draws = draws_first[name] - draws_second[name]
-        draws = draws[~np.isnan(draws)]
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        by_seed = draws[name]
+        drawn = by_seed[: len(first)].mean(axis=0) - by_seed[len(first) :].mean(axis=0)
+        drawn = drawn[~np.isnan(drawn)]
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
         interval = Interval(float(low), float(high), level, "percentile", n_units)
-        extreme = np.count_nonzero(np.abs(draws - delta) >= abs(delta) - TIE)
-        p_value = (extreme + 1) / (len(draws) + 1)
+        extreme = np.count_nonzero(np.abs(drawn - delta) >= abs(delta) - TIE)
+        p_value = (extreme + 1) / (len(drawn) + 1)
         differences[name] = Difference(delta, interval, float(p_value))
     return differences
 

@@ -1,10 +1,10 @@
 """Several training seeds: their mean, their spread, and intervals that speak of other seeds too.
 
 A model's score varies with the examples it is tested on and with the seed it was trained with.
-The hierarchical bootstrap resamples both: seeds with replacement, units with replacement, the
-same units for all seeds, which were tested on the same examples (a "pigeonhole" bootstrap of
-crossed factors: Owen 2007; it counts the interaction of both twice and so errs to the wide side).
-Seeds are few, and few seeds resampled as they are vary too little; so their deviations are
+The hierarchical bootstrap resamples both: units with replacement, the same ones for all seeds,
+which were tested on the same examples, and seeds with replacement. Seeds differ on single units as
+well, which the draws of units have already: that part is taken off the seeds' spread, or it would
+count twice. And seeds are few, so that resampled as they are they vary too little: deviations are
 widened by sqrt(S / (S - 1)), and the interval by Student's t over the normal quantile, with
 Satterthwaite's degrees of freedom over the two sources. docs/evaluation.md has its coverage.
 
@@ -141,7 +141,11 @@ def difference_over_seeds(
         return {}
     n_seeds = (len(pair[0]), len(pair[1]))
     values = [reduce(stack.sum(axis=1)) for stack in pair]
-    draws = [draws_by_seed(stack, reduce, resamples=resamples, seed=seed) for stack in pair]
+    drawn = draws_by_seed(np.concatenate(pair), reduce, resamples=resamples, seed=seed)
+    draws = [
+        {name: each[part] for name, each in drawn.items()}
+        for part in (slice(n_seeds[0]), slice(n_seeds[0], None))
+    ]
     picks = [_picks(count, resamples, seed, which) for which, count in enumerate(n_seeds)]
     differences = {}
     for name in values[0]:
@@ -149,11 +153,11 @@ def difference_over_seeds(
         delta = float(values[0][name].mean() - values[1][name].mean())
         if np.isnan(delta):
             continue
-        drawn = sides[0].drawn - sides[1].drawn
+        gaps = sides[0].drawn - sides[1].drawn
         spread = _Spread.of(sides, n_units, level)
-        low, high = spread.interval(delta, drawn)
+        low, high = spread.interval(delta, gaps)
         interval = Interval(low, high, level, METHOD, n_units)
-        deviations = np.abs(drawn[~np.isnan(drawn)] - delta)
+        deviations = np.abs(gaps[~np.isnan(gaps)] - delta)
         extreme = np.count_nonzero(deviations * spread.widening >= abs(delta) - TIE)
         p_value = (extreme + 1) / (len(deviations) + 1)
         differences[name] = SeedDifference(delta, interval, float(p_value), n_seeds)
@@ -167,13 +171,15 @@ class _Side:
     Attributes:
       drawn: [B] over both.
       of_units: [B] the mean over seeds, on the same units.
-      seed_variance: of the mean over seeds, as the seeds' spread has it.
+      seed_variance: of the mean over seeds, by what seeds have in common over all units.
+      spread_variance: the same as the seeds' spread shows it, differences on single units included.
       n_seeds: how many.
     """
 
     drawn: np.ndarray
     of_units: np.ndarray
     seed_variance: float
+    spread_variance: float
     n_seeds: int
 
 
@@ -181,11 +187,15 @@ def _side(values: np.ndarray, draws: np.ndarray, picks: np.ndarray) -> _Side:
     """From the seeds' values [S], their draws [S, B], and which seeds are drawn [S, B]."""
     n_seeds = len(values)
     of_units = draws.mean(axis=0)
-    if n_seeds == 1:
-        return _Side(of_units, of_units, 0.0, 1)
-    of_both = np.take_along_axis(draws, picks, axis=0).mean(axis=0)
-    drawn = of_units + np.sqrt(n_seeds / (n_seeds - 1)) * (of_both - of_units)
-    return _Side(drawn, of_units, float(values.var(ddof=1)) / n_seeds, n_seeds)
+    spread = float(values.var(ddof=1)) if n_seeds > 1 else 0.0
+    if spread == 0:
+        return _Side(of_units, of_units, 0.0, 0.0, n_seeds)
+    # What seeds make of single units differs, too; the draws of units have that already.
+    shared = float(np.nanvar(draws - of_units, axis=1).mean()) * n_seeds / (n_seeds - 1)
+    of_seeds = max(0.0, spread - shared)
+    scale = np.sqrt(of_seeds / spread * n_seeds / (n_seeds - 1))
+    drawn = of_units + scale * (values - values.mean())[picks].mean(axis=0)
+    return _Side(drawn, of_units, of_seeds / n_seeds, spread / n_seeds, n_seeds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,12 +213,15 @@ class _Spread:
         tails = ((1 - level) / 2, (1 + level) / 2)
         signs = (1, -1)
         of_units = sum(sign * side.of_units for sign, side in zip(signs, sides, strict=False))
-        sources = [(float(np.nanvar(of_units)), n_units - 1)]
-        sources += [(side.seed_variance, side.n_seeds - 1) for side in sides if side.n_seeds > 1]
-        total = sum(variance for variance, _ in sources)
+        variance = float(np.nanvar(of_units))
+        total = variance + sum(side.seed_variance for side in sides)
         if total == 0:
             return cls(1.0, tails)
-        freedom = total**2 / sum(variance**2 / degrees for variance, degrees in sources)
+        # As uncertain as the spread that they come from: so few seeds are not known to agree.
+        uncertain = variance**2 / (n_units - 1) + sum(
+            side.spread_variance**2 / (side.n_seeds - 1) for side in sides if side.n_seeds > 1
+        )
+        freedom = max(1.0, total**2 / uncertain)
         return cls(float(t.ppf(tails[1], freedom) / norm.ppf(tails[1])), tails)
 
     def interval(self, value: float, drawn: np.ndarray) -> tuple[float, float]:
