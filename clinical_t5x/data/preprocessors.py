@@ -1,14 +1,13 @@
 """Steps of SeqIO tasks that are more than a format string.
 
-Records are rewritten one at a time by Python functions (`map_records`), as tags and token windows
-need more than TensorFlow's string operations. Such a step belongs before a task's cache
-placeholder.
+Records are rewritten one at a time by Python functions, as tags need more than TensorFlow's string
+operations. Such a step belongs before a task's cache placeholder. Windows of long texts are in
+preprocessors_windows.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,100 +119,6 @@ def retag_questions(dataset: tf.data.Dataset) -> tf.data.Dataset:
         }
 
     return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-class ContextWindow:
-    """Fill `inputs` with `{window} ; {sentence}`: a sentence within its note, in a token budget.
-
-    The window is the sentence with as many whole words of the note before and after it as fit; it
-    grows on both sides alike and, where the note ends, on the other side. The sentence after the
-    semicolon is cut only if it does not fit by itself (`sentence_cut` says so).
-
-    Attributes:
-      tokens: budget of the whole input, end of sequence included.
-    """
-
-    # Not a dataclass: SeqIO sets the fields of those instead of calling them with its arguments.
-    def __init__(self, tokens: int = 256):
-        self.tokens = tokens
-
-    def __repr__(self) -> str:
-        return f"ContextWindow({self.tokens})"
-
-    def __call__(self, dataset: tf.data.Dataset, output_features: dict[str, Any]) -> Any:
-        """Apply to records with context_before, sentence and context_after."""
-        vocabulary = output_features["inputs"].vocabulary
-        cost = functools.lru_cache(maxsize=1 << 18)(lambda text: len(vocabulary.encode(text)))
-
-        def windowed(before: bytes, sentence: bytes, after: bytes) -> tuple:
-            texts = [part.decode("utf-8") for part in (before, sentence, after)]
-            text, cut = window_text(*texts, tokens=self.tokens, cost=cost)
-            return text.encode("utf-8"), cut
-
-        def step(record: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            parts = [record[name] for name in ("context_before", "sentence", "context_after")]
-            text, cut = tf.numpy_function(windowed, parts, [tf.string, tf.bool], stateful=False)
-            inputs = tf.ensure_shape(text, [])
-            return {**record, "inputs": inputs, "sentence_cut": tf.ensure_shape(cut, [])}
-
-        return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def window_text(
-    before: str, sentence: str, after: str, *, tokens: int, cost: Callable[[str], int]
-) -> tuple[str, bool]:
-    """`{window} ; {sentence}` in at most `tokens` tokens; see `ContextWindow`.
-
-    Args:
-      before, sentence, after: words joined by single spaces.
-      tokens: budget, one of them for the end of sequence.
-      cost: number of tokens of a text.
-
-    Returns:
-      The text, and whether the sentence itself had to be cut.
-    """
-    words = sentence.split(" ")
-    # A text's first word has no blank before it and may cost more than within the text.
-    room = tokens - 1 - cost(" ;") - max(0, cost(words[0]) - cost(" " + words[0]))
-    kept = _fitting(words, room, cost)
-    room -= sum(cost(" " + word) for word in kept)
-    cut = len(kept) < len(words)
-    middle = _fitting(kept, room, cost)
-    room -= sum(cost(" " + word) for word in middle)
-    lead, tail = [], []
-    if len(middle) == len(words):
-        lead, tail = _surroundings(before.split(), after.split(), room, cost)
-    window = [*lead, *middle, *tail]
-    return f"{' '.join(window)} ; {' '.join(kept)}", cut
-
-
-def _surroundings(
-    before: list[str], after: list[str], room: int, cost: Callable[[str], int]
-) -> tuple[list[str], list[str]]:
-    """Words before and after that share `room` tokens; a short side leaves its part to the other.
-
-    Words are dropped at the front until the count is right with its first word's own cost.
-    """
-    nearest_first = before[::-1]
-    lead = _fitting(nearest_first, room // 2, cost)
-    spent = sum(cost(" " + word) for word in lead)
-    tail = _fitting(after, room - spent, cost)
-    spent = sum(cost(" " + word) for word in tail)
-    lead = _fitting(nearest_first, room - spent, cost)
-    while lead and sum(map(cost, [lead[-1], *(" " + word for word in lead[:-1])])) + spent > room:
-        lead.pop()
-    return lead[::-1], tail
-
-
-def _fitting(words: list[str], room: int, cost: Callable[[str], int]) -> list[str]:
-    """The first words that cost no more than `room` tokens together."""
-    kept: list[str] = []
-    for word in words:
-        room -= cost(" " + word)
-        if room < 0:
-            break
-        kept.append(word)
-    return kept
 
 
 def tokenised_with_end() -> list[Callable]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from clinical_t5x.console import UserError
 from clinical_t5x.data.home import reading_from
-from clinical_t5x.data.preprocessors import check_deid, retag_answers, window_text
+from clinical_t5x.data.preprocessors import check_deid, retag_answers
+from clinical_t5x.data.text_windows import repeated_in_window as window_text
 from clinical_t5x.data.vocabulary import ClinicalVocabulary
 
 
