@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= runs/demo
 STUDY_DIR ?= runs/study
+CURVE_DIR ?= runs/curve
 BIN := $(VENV)/bin
 
 # A stamp per set of extras: renewed when the requirements change, written only after pip succeeded.
@@ -16,11 +17,12 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 # torch and TensorFlow crash in one process on some machines: the parity tests have their own.
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
 
-.PHONY: help demo study test test-slow lint format clean
+.PHONY: help demo study curve test test-slow lint format clean
 
 help:
 	@echo "make demo   set up, then synthetic notes to scored models (minutes; DEMO_DIR=$(DEMO_DIR))"
 	@echo "make study  the same at a size where the question can be answered (about an hour)"
+	@echo "make curve  after make study: scores against training data, 36 runs (under an hour)"
 	@echo "make test   set up, then style checks, tests and notebooks; make test-slow: the long checks"
 	@echo "make lint   style checks alone; make format applies the formatter"
 
@@ -43,6 +45,11 @@ demo: $(BASE_STAMP)
 
 study: $(BASE_STAMP)
 	$(BIN)/python -m clinical_t5x.demo --preset study --out $(STUDY_DIR)
+
+# The model that make study pre-trained, against its twin from scratch; goes on where it was stopped.
+curve: $(BASE_STAMP)
+	$(BIN)/python -m clinical_t5x.grid --preset curve --out $(CURVE_DIR) --data_dir $(STUDY_DIR)/data \
+		--model scratch=none --model pretrained=$(STUDY_DIR)/runs/pretrain
 
 test: lint
 	$(PYTEST) tests/models tests/interop
