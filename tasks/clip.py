@@ -33,6 +33,7 @@ from clinical_t5x.data.preprocessors import (
 from clinical_t5x.data.preprocessors_windows import (
     ContextWindow,
     SentenceInContext,
+    one_by_one,
     repeat_record,
 )
 from clinical_t5x.data.subset_source import benchmark_source
@@ -193,7 +194,7 @@ def questions_format(dataset: tf.data.Dataset) -> tf.data.Dataset:
             "targets": tf.where(holds, "yes", "no"),
         }
 
-    return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    return one_by_one(dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 questions_format.changes_number = True

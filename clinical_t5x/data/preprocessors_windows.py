@@ -160,7 +160,7 @@ class QuestionWindows:
                 "targets": tf.ensure_shape(targets, [None]),
             }
 
-        return dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+        return one_by_one(dataset.map(step, num_parallel_calls=tf.data.AUTOTUNE))
 
     def of(
         self,
@@ -186,8 +186,14 @@ class QuestionWindows:
 
 
 def repeat_record(record: Mapping[str, tf.Tensor], count: Any) -> dict[str, tf.Tensor]:
-    """Every feature `count` times, [count, ...]: to be changed where they differ, and unbatched."""
+    """Every feature `count` times, [count, ...]: changed where they differ, then `one_by_one`."""
     return {name: tf.repeat(value[tf.newaxis], count, axis=0) for name, value in record.items()}
+
+
+def one_by_one(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The slices of every element, in order."""
+    # Not unbatch(): it moves strings out of tensors that NumPy functions made, and crashes.
+    return dataset.flat_map(tf.data.Dataset.from_tensor_slices)
 
 
 def _checked_budget(tokens: int) -> int:
