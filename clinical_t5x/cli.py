@@ -28,6 +28,7 @@ VERBS = {
     "majority": "score the answers that need no model",
     "grid": "models x tasks x fractions x seeds: many runs, a low-resource curve",
     "report": "make tables and charts of results",
+    "browse": "look at predictions beside gold, on a page of your own",
     "convert": "convert checkpoints from and to Hugging Face and T5X",
     "plan": "say what a run needs in memory and time",
     "demo": "the whole way on synthetic data, in minutes",

@@ -112,19 +112,21 @@ def escape(value: Any) -> str:
     return html.escape(str(value))
 
 
-def document(title: str, sections: Iterable[str]) -> str:
+def document(title: str, sections: Iterable[str], *, head: str = "") -> str:
     """A whole page; sections are HTML already, empty ones are left out.
 
     Args:
         title: what the browser's tab says.
         sections: header, sections and footer in their order.
+        head: more elements of the document's head: a policy, a page's own style.
     """
+    more = f"\n{head}" if head else ""
     body = "\n".join(section for section in sections if section)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<style>{CSS}</style>{more}\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
