@@ -53,6 +53,9 @@ class InferenceEvaluator:
       module: module that registers the task.
       data_dir: the data home, when not the default one.
       with_text: also keep texts in the predictions file.
+      with_scores: also score answers by likelihood: probabilities, calibration, thresholds. Costs
+        about one more forward pass over the inputs and all candidate targets (docs/evaluation.md).
+      thresholds: a run directory that holds thresholds tuned on validation; default: this one.
       ignored: the other parameters of seqio.Evaluator; they have no meaning here.
     """
 
@@ -70,6 +73,8 @@ class InferenceEvaluator:
         module: str | None = None,
         data_dir: str | os.PathLike | None = None,
         with_text: bool = False,
+        with_scores: bool = False,
+        thresholds: str | os.PathLike | None = None,
         **ignored: Any,
     ):
         if num_examples is not None and num_units is not None:
@@ -92,6 +97,8 @@ class InferenceEvaluator:
                 split=eval_split,
                 output_dir=None if self._log_dir is None else self._log_dir.parent,
                 with_text=with_text,
+                with_scores=with_scores,
+                thresholds=thresholds,
             )
             for task in _tasks(mixture_or_task_name, eval_split, module)
         ]

@@ -31,6 +31,8 @@ def evaluate(
     fallback_init_rng: int | None = None,
     use_orbax: bool = True,
     with_text: bool = False,
+    with_scores: bool = False,
+    thresholds: str | None = None,
     model_name: str | None = None,
     initialisation: str | None = None,
     fraction: float = 1.0,
@@ -48,6 +50,10 @@ def evaluate(
       training_evaluator_cls: Ignored, as are the state initializer, get_dataset and use_orbax.
       fallback_init_rng: Ignored: a missing checkpoint is an error, never random parameters.
       with_text: Keep inputs, targets and answers in the predictions: note text.
+      with_scores: Also score answers by likelihood: probabilities of labels and of "no answer",
+        their calibration, and metrics at thresholds that the validation split chose.
+      thresholds: Run directory with an evaluation of the validation split `with_scores`; default:
+        `output_dir`.
       model_name: Name in results; default: kind and size.
       initialisation: Row of a report, 'scratch' or 'pretrained'; default: what the checkpoint says.
       fraction: Of the training split, that the checkpoint was trained on; only said in results.
@@ -61,7 +67,12 @@ def evaluate(
     """
     with console.interrupt_on_sigterm():
         evaluator = open_evaluator(
-            inference_evaluator_cls, dataset_cfg, output_dir, with_text=with_text
+            inference_evaluator_cls,
+            dataset_cfg,
+            output_dir,
+            with_text=with_text,
+            with_scores=with_scores,
+            thresholds=thresholds,
         )
 
         for task, vocabularies in evaluator.vocabularies.items():

@@ -55,6 +55,7 @@ class TrainRequest:
     open_batches: Callable[..., Any]
     profile: ProfileWindow | None = None
     trackers: tuple[str, ...] = ()
+    with_scores: bool = False
 
     @property
     def data_seed(self) -> int:

@@ -43,7 +43,7 @@ def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int
 
 
 def open_evaluator(
-    evaluator_cls: Any, config: DatasetConfig, output_dir: Any, *, with_text: bool = False
+    evaluator_cls: Any, config: DatasetConfig, output_dir: Any, **options: Any
 ) -> Any:
     """The evaluator of the tasks that a DatasetConfig means.
 
@@ -51,18 +51,18 @@ def open_evaluator(
       evaluator_cls: As gin gives it; None takes this project's.
       config: Its batch size is used by the predictor, not here.
       output_dir: Results, predictions and inference_eval/ go there.
-      with_text: Whether predictions keep their texts.
+      options: More of its parameters: `with_text`, `with_scores`, `thresholds`; what is false or
+        None is left out, so that a gin file may say it instead.
     """
     from clinical_t5x.evaluation.inference_evaluator import evaluator_factory
 
-    options = {"with_text": True} if with_text else {}
     return evaluator_factory(evaluator_cls)(
         config.mixture_or_task_name,
         eval_split=config.split,
         sequence_length=config.task_feature_lengths,
         log_dir=epath.Path(output_dir) / "inference_eval",
         module=config.module,
-        **options,
+        **{name: value for name, value in options.items() if value},
     )
 
 

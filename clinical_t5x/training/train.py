@@ -71,6 +71,7 @@ def train(
     compile_only: bool = False,
     profile: str | Sequence[int] | None = None,
     trackers: str | Sequence[str] = (),
+    with_scores: bool = False,
 ) -> TrainState | None:
     """Train, going on from where an earlier run of the same command stopped.
 
@@ -93,6 +94,8 @@ def train(
       profile: Steps to profile, such as '100:110': the ten updates after step 100, into
         MODEL_DIR/profile.
       trackers: 'wandb', 'mlflow' or both: where metrics go besides MODEL_DIR.
+      with_scores: Evaluations that decode also score their answers by likelihood, as `evaluate`
+        does; on the validation split that finds thresholds.
 
     Returns:
       The final state; None when MODEL_DIR already held the finished run, or with `compile_only`.
@@ -126,6 +129,7 @@ def train(
         open_batches=get_dataset_fn or open_batches,
         profile=None if profile is None else profile_window(profile),
         trackers=tracker_names(trackers),
+        with_scores=with_scores,
     )
     if compile_only:
         precompile_run(request)
@@ -174,7 +178,10 @@ def _open_all(request: TrainRequest) -> dict[str, Any]:
         opened["eval"] = open_configured(request.open_batches, request.eval_data, request.seed)
     if request.infer_data is not None:
         opened["infer"] = open_evaluator(
-            request.evaluator_cls, request.infer_data, request.model_dir
+            request.evaluator_cls,
+            request.infer_data,
+            request.model_dir,
+            with_scores=request.with_scores,
         )
     task = request.train_data.mixture_or_task_name
     # a user's own get_dataset_fn may not know its vocabularies

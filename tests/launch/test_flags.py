@@ -126,3 +126,21 @@ def test_flags_of_jax_are_kept_apart():
         ("jax_disable_jit", "false"),
         ("jax_a", "b=c"),
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "binding"),
+    [
+        (["eval"], "eval_script.evaluate.with_scores = True"),
+        (["train"], "train_script.train.with_scores = True"),
+        (["main", "--run_mode=eval"], "eval_script.evaluate.with_scores = True"),
+    ],
+)
+def test_with_scores_is_a_binding_of_the_program(arguments, binding):
+    verb, *others = arguments
+    assert parse_flags(verb, [*others, "--with_scores"]).gin_bindings == (binding,)
+
+
+def test_with_scores_belongs_to_what_evaluates():
+    with pytest.raises(UserError, match="flag of eval and train; infer"):
+        parse_flags("main", ["--run_mode=infer", "--with_scores"])

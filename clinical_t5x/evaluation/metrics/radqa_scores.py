@@ -68,7 +68,7 @@ def _if_empty(target: Any) -> tuple[float, float]:
 
 
 def _observe_at_threshold(target: Any, scored: Scored) -> tuple[float, ...]:
-    empty, answerable = _if_empty(target), _answerable(target)
+    _, *empty, answerable = RADQA.observe(target, "")[:4]
     answered, values = [], []
     for k, name in enumerate((_EXACT, _F1)):
         answers = scored.scores["no_answer"] <= scored.thresholds[name]
