@@ -71,6 +71,8 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
         bindings.append(_profile_binding(given.profile, getattr(given, "run_mode", "train")))
     if getattr(given, "shard_id", None) is not None:
         bindings.append(f"infer_script.infer.shard_id = {given.shard_id}")
+    if getattr(given, "with_text", False):
+        bindings.append(_with_text_binding(getattr(given, "run_mode", None) or verb))
     if getattr(given, "with_scores", False):
         bindings.append(_with_scores_binding(getattr(given, "run_mode", None) or verb))
     paths = [path for entry in given.gin_search_paths or () for path in entry.split(",") if path]
@@ -93,6 +95,13 @@ def parse_flags(verb: str, argv: Sequence[str]) -> Flags:
         run_mode=getattr(given, "run_mode", None),
         jax_options=tuple(jax_options),
     )
+
+
+def _with_text_binding(mode: str) -> str:
+    programs = {"eval": "eval_script.evaluate", "infer": "infer_script.infer"}
+    if mode not in programs:
+        raise UserError(f"--with_text is a flag of eval and infer; {mode} writes no predictions")
+    return f"{programs[mode]}.with_text = True"
 
 
 def _with_scores_binding(mode: str) -> str:
@@ -236,6 +245,8 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         add("--profile", metavar="A:B", help="profile the steps after A up to B")
     if verb in ("infer", "main"):
         add("--shard_id", type=int, metavar="N", help="which shard of the inputs to run")
+    if verb in ("eval", "infer", "main"):
+        add("--with_text", action="store_true", help="keep texts in predictions: note text")
     if verb in ("eval", "train", "main"):
         add("--with_scores", action="store_true", help="also score answers by likelihood")
     add("--multiprocess_gpu", action="store_true", help="insist on a group of processes")
