@@ -437,7 +437,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     splits = read_splits(options.data_dir) if options.data_dir else SYNTHETIC
     half = max(1, options.repeats // 2)
-    command = "python benchmarks/interval_coverage.py" + "".join(
+    command = "OPENBLAS_NUM_THREADS=1 python benchmarks/interval_coverage.py" + "".join(
         f" --{name} {getattr(options, name)}"
         for name in ("repeats", "seed")
         if getattr(options, name) != parser.get_default(name)

@@ -149,10 +149,10 @@ def difference_over_seeds(
     picks = [_picks(count, resamples, seed, which) for which, count in enumerate(n_seeds)]
     differences = {}
     for name in values[0]:
-        sides = [_side(values[k][name], draws[k][name], picks[k]) for k in range(2)]
         delta = float(values[0][name].mean() - values[1][name].mean())
         if np.isnan(delta):
             continue
+        sides = [_side(values[k][name], draws[k][name], picks[k]) for k in range(2)]
         gaps = sides[0].drawn - sides[1].drawn
         spread = _Spread.of(sides, n_units, level)
         low, high = spread.interval(delta, gaps)
