@@ -37,6 +37,8 @@ class Batches:
         `ClinicalVocabulary.content_hash` has it.
       summary: measured counts by task: tokens, truncated examples, rows.
       from_documents: whether rows are cut from running text (pre-training), not single examples.
+      subset: which part of the training split the task holds (`subsets.Subset.description`); None
+        for the whole, and for mixtures.
     """
 
     ordered: OrderedRows | MixedRows
@@ -46,6 +48,7 @@ class Batches:
     vocabularies: dict[str, str]
     summary: dict[str, Any]
     from_documents: bool = False
+    subset: dict[str, Any] | None = None
 
     @property
     def rows_per_epoch(self) -> int:
@@ -187,6 +190,7 @@ def open_batches(
         vocabularies=vocabularies[name],
         summary=summary,
         from_documents=isinstance(source, StreamRows),
+        subset=None if rates else store_catalog.subset_of(store.directory),
     )
 
 

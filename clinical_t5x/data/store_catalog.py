@@ -49,6 +49,12 @@ def fresh_store(
     return found[0] if len(found) == 1 else None
 
 
+def subset_of(directory: epath.Path) -> dict[str, Any] | None:
+    """Which part of a data set a store holds, as its task says; None for the whole."""
+    mark = completion(directory) or {}
+    return (mark.get("made_from", {}).get("dataset") or {}).get("subset")
+
+
 def is_fresh(made_from: Mapping[str, Any]) -> bool:
     """Whether data set, vocabularies and source files still are what a store was made from."""
     dataset = made_from["dataset"]

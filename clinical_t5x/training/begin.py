@@ -24,7 +24,7 @@ from clinical_t5x.training.request import TrainRequest
 from clinical_t5x.training.retention import Keeping
 from clinical_t5x.training.trackers import open_trackers
 from clinical_t5x.training.trainer import Trainer
-from clinical_t5x.training.validation import decoded_evaluation, held_out_loss
+from clinical_t5x.training.validation import decoded_evaluation, held_out_loss, part_of_training
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +127,9 @@ def begin_run(
         "global_batch_size": request.train_data.batch_size,
         "manifest_hash": data.manifest_hash,
     }
+    subset = getattr(data, "subset", None)  # a user's own batches have none
+    if subset is not None:
+        position["subset"] = subset
     if hasattr(request.model, "config"):
         position[adapters.CONFIG] = dataclasses.asdict(request.model.config)
     store = None
@@ -195,6 +198,7 @@ def _evaluations(
         found.append(held_out_loss(batches["eval"], task, size, request.eval_steps))
     if request.infer_data is not None:
         provenance = {"initialisation": lineage["initialisation"], "seed": request.seed}
+        provenance |= part_of_training(getattr(batches["train"], "subset", None))
         found.append(decoded_evaluation(batches["infer"], request, provenance))
     return found
 

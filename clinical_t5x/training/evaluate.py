@@ -35,7 +35,7 @@ def evaluate(
     thresholds: str | None = None,
     model_name: str | None = None,
     initialisation: str | None = None,
-    fraction: float = 1.0,
+    fraction: float | None = None,
     subset_seed: int | None = None,
 ) -> list[Evaluation]:
     """Decode a split with every checkpoint that is named, and score the answers.
@@ -56,8 +56,9 @@ def evaluate(
         `output_dir`.
       model_name: Name in results; default: kind and size.
       initialisation: Row of a report, 'scratch' or 'pretrained'; default: what the checkpoint says.
-      fraction: Of the training split, that the checkpoint was trained on; only said in results.
-      subset_seed: Which subset of that size it was; None for the whole split.
+      fraction: Of the training split, that the checkpoint was trained on; only said in results;
+        default: what the checkpoint says, else 1.
+      subset_seed: Which subset of that size it was; goes with `fraction`.
 
     Returns:
       The evaluations, a checkpoint's tasks in order.
@@ -95,6 +96,9 @@ def evaluate(
                 epath.Path(output_dir).mkdir(parents=True, exist_ok=True)
                 summarize_config_fn(str(output_dir), None, step)
             saved = checkpoints.provenance(path)
+            part = validation.part_of_training(saved.get("subset"))
+            if fraction is not None:
+                part = {"fraction": fraction, "subset_seed": subset_seed}
             found += _evaluate_one(
                 evaluator,
                 ModelPredictor(
@@ -107,8 +111,7 @@ def evaluate(
                     "checkpoint": str(path),
                     "checkpoint_step": step,
                     "config_hash": _config_hash(output_dir),
-                    "fraction": fraction,
-                    "subset_seed": subset_seed,
+                    **part,
                 },
             )
     return found

@@ -92,6 +92,17 @@ def decoded_evaluation(
     return evaluate
 
 
+def part_of_training(subset: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What results say about the part of the training split that a model saw.
+
+    Args:
+      subset: as a checkpoint's position has it; None for the whole split.
+    """
+    if subset is None or subset["fraction"] == 1.0:
+        return {}
+    return {"fraction": subset["fraction"], "subset_seed": subset["seed"]}
+
+
 def describe_model(model: Any) -> str:
     """A model's name for results: its kind and number of parameters."""
     count = count_parameters(abstract_params(model))

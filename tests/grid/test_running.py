@@ -74,6 +74,11 @@ def check_results(out, seeds):
         *(("scratch", 1.0, None, seed) for seed in seeds),
     }
     assert len(tested) == len(systems) and {r.task for r in tested} == {"mednli_v1"}
+    validated = [e.results[0] for e in evaluations if e.results[0].split == "validation"]
+    # what the checkpoint itself says of its training data, without a word from the grid
+    assert {(r.fraction, r.subset_seed, r.seed) for r in validated} == {
+        (fraction, subset_seed, seed) for _, fraction, subset_seed, seed in systems if seed
+    }
     data = collect([out])
     assert {(row.initialisation, row.fraction) for row in data.rows} == {s[:2] for s in systems}
     assert [(line.fraction, line.seeds) for line in data.differences] == [(0.5, (1, len(seeds)))]
