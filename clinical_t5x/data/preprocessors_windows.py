@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from clinical_t5x.console import UserError
 from clinical_t5x.data import text_windows
+from clinical_t5x.data.vocabulary import ClinicalVocabulary
 
 # What these steps call elsewhere: a token store is stale when one of these modules has changed.
 RELIES_ON = ("clinical_t5x.data.text_windows",)
@@ -205,7 +206,11 @@ def _checked_budget(tokens: int) -> int:
 def _token_counts(output_features: Mapping[str, Any]) -> Callable[[str], int]:
     """How many tokens a text has in the vocabulary of the inputs; words come again and again."""
     vocabulary = output_features["inputs"].vocabulary
-    return functools.lru_cache(maxsize=_CACHED_WORDS)(lambda text: len(vocabulary.encode(text)))
+    encode = vocabulary.encode
+    if isinstance(vocabulary, ClinicalVocabulary):
+        # Looked up here: TensorFlow's threads do not know which data home is read from.
+        encode = vocabulary.tokenizer.encode
+    return functools.lru_cache(maxsize=_CACHED_WORDS)(lambda text: len(encode(text)))
 
 
 def _cost_of_words(text: str, cost: Callable[[str], int]) -> int:

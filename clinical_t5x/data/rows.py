@@ -176,6 +176,10 @@ class SingleRows:
             "examples": self.size,
             "tokens": {name: len(feature.tokens) for name, feature in self._features.items()},
             "truncated": {name: int(where.sum()) for name, where in cut.items()},
+            "longest": {
+                name: int(feature.lengths.max(initial=0))
+                for name, feature in self._features.items()
+            },
         }
 
     def sequence(self, name: str, index: int) -> np.ndarray:

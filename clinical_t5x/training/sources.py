@@ -11,7 +11,9 @@ from typing import Any
 
 from etils import epath
 
+from clinical_t5x import console
 from clinical_t5x.console import UserError
+from clinical_t5x.data.lengths import truncation_lines
 from clinical_t5x.training.config import DatasetConfig
 
 
@@ -25,12 +27,14 @@ def open_batches(task_name: str, **options: Any) -> Any:
 def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int) -> Any:
     """Open the batches that a DatasetConfig means; its seed defaults to the run's.
 
+    Says in how many examples the feature lengths cut something, where they do.
+
     Raises:
       UserError: when it has no batch size.
     """
     if config.batch_size is None:
         raise UserError("BATCH_SIZE is None: training needs a number of examples")
-    return opener(
+    opened = opener(
         config.mixture_or_task_name,
         split=config.split,
         feature_lengths=config.task_feature_lengths,
@@ -40,6 +44,10 @@ def open_configured(opener: Callable[..., Any], config: DatasetConfig, seed: int
         seed=seed if config.seed is None else config.seed,
         module=config.module,
     )
+    summary = getattr(opened, "summary", {})  # a user's own opener may not have one
+    for line in truncation_lines(summary, config.task_feature_lengths or {}, config.split):
+        console.say(line)
+    return opened
 
 
 def open_evaluator(
