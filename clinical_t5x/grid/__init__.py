@@ -7,5 +7,7 @@ gin_files     the gin files of a run, which a person can also run by hand
 data          tasks and lengths of a run, out of the data home
 running       one run: train with every rate, choose on validation, score the test split once
 sharing       which run is next, when several processes or machines work on one grid
-overview      what a person sees: the table of runs, their states, an estimate
+overview      what a person sees: the table of runs and their states
+estimate      how long it may take before any run is done
+drawing       the low-resource curve of the runs that are done
 """

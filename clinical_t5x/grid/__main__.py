@@ -87,12 +87,13 @@ def _show(chosen: Sequence[Any], *, plan: bool, as_json: bool) -> int:
     from clinical_t5x.grid import overview
 
     lines = overview.plan_lines(chosen) if plan else [overview.run_line(cell) for cell in chosen]
+    estimate = overview.estimate(chosen, roughly=plan)
     if as_json:
-        console.say_json({"runs": lines, "estimate": overview.estimate(chosen)})
+        console.say_json({"runs": lines, "estimate": estimate})
         return console.EXIT_DONE
     table = overview.plan_table(lines) if plan else overview.status_table(lines)
     Console(highlight=False, width=None if _is_terminal() else 160).print(table)
-    console.say(overview.estimate(chosen))
+    console.say(estimate)
     return console.EXIT_DONE
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clinical_t5x.grid.cells import Cell
+from clinical_t5x.grid.estimate import rough_seconds
 from clinical_t5x.grid.sharing import State, failure_of, outcome_of, state_of
 
 
@@ -107,8 +108,13 @@ def plan_table(lines: Sequence[Mapping[str, Any]]) -> Any:
     return table
 
 
-def estimate(cells: Sequence[Cell]) -> str:
-    """How long what is left may take, from the runs of the same tasks that are done."""
+def estimate(cells: Sequence[Cell], *, roughly: bool = False) -> str:
+    """How long what is left may take, from the runs of the same tasks that are done.
+
+    Args:
+      cells: The runs.
+      roughly: Where none of a task is done yet, count operations instead; this starts JAX.
+    """
     left = [cell for cell in cells if state_of(cell)[0] in (State.WAITING, State.STOPPED)]
     if not left:
         return "nothing is left to do"
@@ -116,17 +122,26 @@ def estimate(cells: Sequence[Cell]) -> str:
     for cell in cells:
         outcome = outcome_of(cell)
         if outcome is not None:
-            key = (cell.recipe.task, cell.model is None)
-            known.setdefault(key, []).append(outcome["seconds"]["all"])
-    seconds, unknown = 0.0, 0
-    for cell in left:
-        measured = known.get((cell.recipe.task, cell.model is None))
-        if measured:
-            seconds += statistics.fmean(measured)
-        elif cell.model is not None:
-            unknown += 1
-    about = f"about {seconds / 60:.0f} minutes in one process, going by the runs that are done"
+            known.setdefault(_kind(cell), []).append(outcome["seconds"]["all"])
+    seconds = sum(statistics.fmean(known[_kind(cell)]) for cell in left if _kind(cell) in known)
+    unknown = [cell for cell in left if _kind(cell) not in known and cell.model is not None]
+    begin = f"{len(left)} run{'s' if len(left) > 1 else ''} left: "
     if not unknown:
-        return f"{len(left)} runs left: {about}"
-    some = f"{about}, and {unknown} runs of which none is done yet" if seconds else None
-    return f"{len(left)} runs left: " + (some or "the first of each task will tell how long")
+        return f"{begin}about {_duration(seconds)} in one process, going by the runs that are done"
+    guessed = rough_seconds(unknown) if roughly else None
+    if guessed is None:
+        return f"{begin}the first of each task will tell how long"
+    return (
+        f"{begin}in one process very roughly {_duration(seconds + guessed)}, going by counted"
+        " operations and the speed of this machine now; the first of each task will tell better"
+    )
+
+
+def _kind(cell: Cell) -> tuple[str, bool]:
+    return cell.recipe.task, cell.model is None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} minutes"
+    return f"{seconds / 3600:.0f} hours"

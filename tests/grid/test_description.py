@@ -132,7 +132,7 @@ def test_shards_share_the_runs_out_and_patterns_choose():
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
+        {"fractions": [1]},
         {"metric": "loss"},
         {"patience": 2, "learning_rates": [0.1, 0.01]},
         {"options": {"deid": "keep"}, "schedule": "rise_and_fall", "test_units": 3},
@@ -140,7 +140,12 @@ def test_shards_share_the_runs_out_and_patterns_choose():
 )
 def test_the_gin_files_of_every_kind_of_run_pass_the_check(settings, tmp_path):
     """Names, parameters and references are right, before anything is run."""
-    described = grid(tasks=["mednli"], fractions=[0.1, 1], seeds=[1], mednli=settings)
+    settings = dict(settings)
+    fractions = settings.pop("fractions", [0.1])
+    models = {"pretrained": "runs/pretrain"}
+    described = grid(
+        tasks=["mednli"], models=models, fractions=fractions, seeds=[1], mednli=settings
+    )
     budget = Budget(10, 5, inputs=64, targets=8, validation_batches=2, first_step=7)
     for cell in cells_of(described):
         if cell.model is None:

@@ -14,6 +14,9 @@ from clinical_t5x import storage
 from clinical_t5x.evaluation.report.collect import collect
 from clinical_t5x.evaluation.results import find_evaluations
 from clinical_t5x.grid.__main__ import main
+from clinical_t5x.grid.cells import cells_of
+from clinical_t5x.grid.description import make_grid
+from clinical_t5x.grid.estimate import operations, rough_seconds, split_sizes
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -104,3 +107,23 @@ def test_looking_makes_nothing(place, command, capsys):
     assert main(place.arguments("--model", "scratch=none", command, "--fractions", "1")) == 0
     assert "4 runs: 4 waiting" in capsys.readouterr().out
     assert not place.out.exists()
+
+
+def test_a_rough_estimate_grows_with_what_there_is_to_do(place):
+    def grid(**settings):
+        given = {"models": {"scratch": None}, "tasks": ["mednli"], "fractions": [0.5, 1.0]}
+        given |= {"model_gin": place.model_gin, "seeds": [1], **settings}
+        return list(cells_of(make_grid(place.out, given, data_dir=place.home)))
+
+    assert split_sizes("mednli", place.home) == {"train": 18, "validation": 6, "test": 6}
+    short, long = (sum_of_operations(grid(steps=steps)) for steps in (10, 1000))
+    assert long > 10 * short
+    half, whole = (c for c in grid(epochs=3) if c.model)
+    assert sum_of_operations([half]) < sum_of_operations([whole])
+    assert rough_seconds(grid(steps=10)) > 0
+    elsewhere = make_grid(place.out, {"models": {"a": None}}, data_dir=place.out)
+    assert rough_seconds(list(cells_of(elsewhere))) is None
+
+
+def sum_of_operations(cells):
+    return sum(operations(cell, 3.0, 1.0) for cell in cells if cell.model)
