@@ -129,11 +129,12 @@ def work(cells: Sequence[Cell], make: Make) -> None:
                 continue
             with held:
                 begun += _attempt(cell, make, held, f"[{number}/{len(cells)}]")
+        if begun:
+            continue  # one of them may have gone to another process in the meantime
         if not left:
             return
-        if not begun:
-            _tell_who_is_waited_for(left, told)
-            time.sleep(_LOOK_SECONDS)
+        _tell_who_is_waited_for(left, told)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _attempt(cell: Cell, make: Make, held: lease.Lease, label: str) -> bool:
