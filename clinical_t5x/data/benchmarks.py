@@ -12,12 +12,14 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus.deid_tags import TAG_PATTERN
 from clinical_t5x.corpus.sources import candidates, find, is_synthetic, require
 
 Record = dict[str, Any]
@@ -33,7 +35,9 @@ CLIP_LABELS = (
     "Other helpful contextual information",
     "Procedure-related followup",
 )
-CLIP_CONTEXT_WORDS = 400
+# A word costs at least one token, so that inputs of up to so many tokens can be filled wherever the
+# note has words. A de-identification tag is one word here, as it becomes one token.
+CLIP_CONTEXT_WORDS = 512
 
 # PhysioNet project, version and files (split -> file; None for what all splits share).
 FILES: Mapping[str, tuple[str, str, Mapping[str | None, str]]] = {
@@ -312,7 +316,7 @@ def read_clip(sentences: epath.Path, ids: Mapping[str, epath.Path]) -> dict[str,
     """Sentences with context and labels, by split.
 
     The unit is the document: a discharge summary. Contexts are the document's neighbouring
-    sentences, up to 400 words on each side.
+    sentences, up to 512 words on each side; a de-identification tag is one word and never cut.
 
     Args:
       sentences: sentence_level.csv.
@@ -395,7 +399,7 @@ def _with_context(document: str, sentences: list[Record]) -> Iterator[Record]:
     words: list[str] = []
     ends = []
     for sentence in sentences:
-        words += sentence["sentence"].split(" ")
+        words += _words_and_tags(sentence["sentence"])
         ends.append(len(words))
     start = 0
     for sentence, end in zip(sentences, ends, strict=True):
@@ -407,6 +411,20 @@ def _with_context(document: str, sentences: list[Record]) -> Iterator[Record]:
             "context_after": " ".join(words[end : end + CLIP_CONTEXT_WORDS]),
         }
         start = end
+
+
+def _words_and_tags(sentence: str) -> list[str]:
+    """The words of a sentence, those of one de-identification tag together."""
+    tags = [match.span() for match in re.finditer(TAG_PATTERN, sentence)]
+    words: list[str] = []
+    blank = -1  # where the blank before the next word stands
+    for word in sentence.split(" "):
+        if any(start <= blank < stop for start, stop in tags):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+        blank += len(word) + 1
+    return words
 
 
 def _integer_id(text: Any) -> str:

@@ -79,10 +79,24 @@ def test_clip_contexts_are_limited(physionet):
     path.write_text("\n".join(lines))
     records = benchmarks.read("clip", physionet)["train"]
     lengths = [(len(r["context_before"].split()), len(r["context_after"].split())) for r in records]
-    assert lengths[0] == (0, 400)
-    assert lengths[1] == (150, 400)
-    assert lengths[5] == (400, 400)
-    assert lengths[9] == (400, 0)
+    assert lengths[0] == (0, 512)
+    assert lengths[1] == (150, 512)
+    assert lengths[5] == (512, 512)
+    assert lengths[9] == (512, 0)
+
+
+def test_clip_contexts_count_a_tag_as_one_word_and_never_cut_it(physionet):
+    path = place(physionet, "clip", "sentence_level.csv")
+    tag = ["[", "**Last", "Name", "(", "STitle", ")", "7**", "]"]
+    rows = [f'101,{i},"{tag * 300}",[]' for i in range(3)]
+    lines = ["doc_id,sent_index,sentence,labels", *rows, "102,0,\"['a']\",[]", "103,0,\"['a']\",[]"]
+    path.write_text("\n".join(lines))
+    _, middle, last = benchmarks.read("clip", physionet)["train"]
+    whole = " ".join(tag)
+    assert middle["context_before"] == " ".join([whole] * 300)
+    assert last["context_before"] == " ".join([whole] * 512)
+    broken = ["x", "[", "**", "**Last", "q**]", "", "[**a", "b**]'s", "]"]
+    assert " ".join(benchmarks._words_and_tags(" ".join(broken))) == " ".join(broken)
 
 
 def test_clip_sentences_are_ordered_by_index(physionet):

@@ -12,7 +12,7 @@ _TEXTS = ("id", "unit", "sentence", "context_before", "context_after")
 
 
 class Clip(BenchmarkBuilder):
-    """CLIP 1.0.0: sentences of discharge summaries with follow-up labels; the unit is the note."""
+    """CLIP: sentences of discharge summaries with follow-up labels; the unit is the note."""
 
     VERSION = tfds.core.Version(CLIP)
     BENCHMARK = "clip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 CLINICAL_NOTES = "1.0.0"
 MEDNLI = "1.0.0"
 RADQA = "1.0.0"
-CLIP = "1.0.0"
+CLIP = "2.0.0"  # 1.0.0 had contexts of 400 words, in which a tag could be cut
 MEDNLI_BIONLP19 = "1.0.1"
 
 BENCHMARKS = {
