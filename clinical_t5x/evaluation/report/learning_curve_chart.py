@@ -17,6 +17,7 @@ _LABEL_GAP = 0.062  # of the axis' height, at least between two labels
 # Of the range of fractions, on its log axis: room left of the first and right of the last one, for
 # the labels; and how far systems stand beside each other, so that intervals can be told apart.
 _ROOM, _ROOM_FOR_LABELS, _DODGE, _WIDEST = 0.09, 0.58, 0.032, 0.1
+_ROOM_IN_A_WIDE_PANEL = 0.22
 
 
 def svg_for_page(curve: LearningCurve) -> str:
@@ -46,13 +47,14 @@ def _draw(figure: Any, curve: LearningCurve) -> None:
     columns = min(_PANELS_A_ROW, len(curve.panels))
     rows = -(-len(curve.panels) // columns)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
+    room = _ROOM_FOR_LABELS if columns > 1 else _ROOM_IN_A_WIDE_PANEL
     for axes, panel in zip(places, curve.panels, strict=False):
-        _draw_panel(axes, panel)
+        _draw_panel(axes, panel, room)
     for axes in places[len(curve.panels) :]:
         axes.set_visible(False)
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
+def _draw_panel(axes: Any, panel: Panel, room_for_labels: float) -> None:
     scale = _Scale.of(panel)
     _set_fractions(axes, panel, scale)
     labels = []
@@ -66,7 +68,10 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.set_ylabel("per cent")
     axes.grid(axis="x", visible=False)
     _set_heights(axes, panel)
-    _write_labels(axes, labels, scale.ends[1])
+    begin, end = scale.ends
+    axes.set_xlim(begin, end * scale.reach**room_for_labels)
+    axes.spines["bottom"].set_bounds(begin, end)
+    _write_labels(axes, labels, end)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +109,9 @@ def _set_fractions(axes: Any, panel: Panel, scale: _Scale) -> None:
     axes.set_xticks(scale.fractions, names)
     axes.minorticks_off()
     known = any(panel.examples.get(fraction) for fraction in scale.fractions)
-    axes.set_xlabel("share of the training split" + (", and its examples" if known else ""))
-    begin, end = scale.ends
-    axes.set_xlim(begin, end * scale.reach**_ROOM_FOR_LABELS)
-    axes.spines["bottom"].set_bounds(begin, end)
+    axes.set_xlabel(
+        "share of the training split" + (", and its examples" if known else ""), loc="left"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
