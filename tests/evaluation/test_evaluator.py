@@ -8,7 +8,6 @@ import pytest
 
 from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.evaluator import Evaluator, TaskSpec
-from clinical_t5x.evaluation.inference_evaluator import random_subset
 from clinical_t5x.evaluation.majority import evaluate_majority, most_frequent_label
 from clinical_t5x.evaluation.metrics import clip_metrics, mednli_metrics, radqa_metrics
 from clinical_t5x.evaluation.predictions import read_predictions
@@ -223,29 +222,6 @@ def test_with_text_the_texts_are_there(tmp_path):
     assert lines["q4"]["text"] == SECRET
     assert lines["q4"]["target"] == "neutral"
     assert lines["q4"]["input"].endswith(SECRET)
-
-
-def test_b2_the_decoding_limit_is_the_longest_target_not_twenty():
-    examples = _examples([["a " * 100], []], key="answers")
-    examples.targets = [np.ones(137, np.int32), np.ones(1, np.int32)]
-    predictor = ListedPredictor(["", ""])
-    evaluator = Evaluator(RADQA_TASK, examples, split="test")
-    evaluation = evaluator.run(predictor, SCRATCH)
-    assert predictor.limit == 137
-    assert evaluation.counts["predictions_at_limit"] == 2
-
-
-def test_b5_a_sample_of_examples_is_random_and_the_same_every_time():
-    examples = _examples(GOLDS * 20)
-    for k, record in enumerate(examples.records):
-        record["id"] = f"q{k}"
-    sample = random_subset(examples, 30, seed=1)
-    ids = [record["id"] for record in sample.records]
-    assert ids == [record["id"] for record in random_subset(examples, 30, seed=1).records]
-    assert ids != [record["id"] for record in examples.records[:30]]
-    assert len(sample.inputs) == len(sample.targets) == 30
-    assert sample.task_version != examples.task_version
-    assert random_subset(examples, 10_000, seed=1) is examples
 
 
 def test_duplicate_ids_and_empty_splits_are_refused():

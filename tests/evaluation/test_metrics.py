@@ -100,13 +100,6 @@ def test_radqa_unanswerable_forms_and_bytes():
     }
 
 
-def test_b2_an_answer_longer_than_twenty_tokens_is_scored_whole():
-    answer = " ".join(f"word{k}" for k in range(60))
-    assert radqa_metrics([[answer]], [answer])["f1"] == 1.0
-    cut = " ".join(answer.split()[:20])
-    assert radqa_metrics([[answer]], [cut])["f1"] == pytest.approx(0.5)
-
-
 def _random_labels(rng: random.Random) -> list[str]:
     return [label for label in CLIP_LABELS if rng.random() < rng.choice([0.1, 0.4])]
 
@@ -127,13 +120,6 @@ def test_clip_equals_scikit_learn_exactly():
         macro = f1_score(y_true, y_pred, average="macro", **kwargs)
         assert measured["macro_f1"] == pytest.approx(macro, abs=1e-15)
         assert measured["exact_match"] == accuracy_score(y_true, y_pred)
-
-
-def test_b1_a_prediction_of_two_labels_scores_both():
-    two = ["Lab-related followup", "Imaging-related followup"]
-    assert clip_metrics([two], [", ".join(two)])["micro_f1"] == 1.0
-    assert clip_metrics([two], ["- " + ", ".join(two)])["exact_match"] == 1.0
-    assert clip_metrics([[CLIP_LABELS[5]]], [CLIP_LABELS[5]])["f1_" + CLIP_LABELS[5]] == 1.0
 
 
 def test_clip_counts_unknown_labels_and_ignores_the_prefix():
