@@ -168,10 +168,23 @@ def first_step(model: Model) -> int:
         raise UserError(f"model {model.name}: {error}") from error
 
 
+def check_data_set(recipe: Recipe) -> None:
+    """Refuse a task whose data set, of the version that it reads, is not there.
+
+    Raises:
+      UserError: with the command that makes it.
+    """
+    from clinical_t5x.data.materialise import load_task
+
+    check = getattr(load_task(recipe.name, recipe.module).source, "check", None)
+    if check is not None:  # other people's sources may have none
+        check()
+
+
 def check_inputs(grid: Grid, cells: Sequence[Cell]) -> None:
     """Refuse a grid that cannot begin: missing data, vocabulary or checkpoint, a wrong gin file.
 
-    One run of each model and task is looked at, before JAX is imported.
+    One run of each model and task is looked at.
 
     Raises:
       UserError: with the command that makes what is missing.
@@ -182,6 +195,9 @@ def check_inputs(grid: Grid, cells: Sequence[Cell]) -> None:
     from clinical_t5x.grid.gin_files import training_file
     from clinical_t5x.launch.program import check_program
 
+    for recipe in {cell.recipe.task: cell.recipe for cell in cells}.values():
+        with data_home_of(grid.data_dir):
+            check_data_set(recipe)
     seen = set()
     with tempfile.TemporaryDirectory() as place:
         for cell in cells:
