@@ -12,6 +12,7 @@ from etils import epath
 from clinical_t5x.console import UserError
 from clinical_t5x.data import benchmarks
 from clinical_t5x.data.builders import build, build_all, build_benchmark, build_corpus
+from clinical_t5x.data.builders.versions import BENCHMARKS
 from clinical_t5x.data.home import corpus_directory
 from clinical_t5x.storage import is_complete
 from tests.data import tiny
@@ -27,12 +28,13 @@ def physionet(tmp_path):
 def test_all_data_sets_are_built_and_read_back(tiny_home):
     tfds_dir = tiny_home / "tfds"
     assert sorted(path.name for path in tfds_dir.iterdir()) == [
-        "clinical_notes", "clip", "mednli", "radqa",
+        "clinical_notes", "clip", "mednli", "mednli_bionlp19", "radqa",
     ]  # fmt: skip
     for benchmark in benchmarks.FILES:
         expected = benchmarks.read(benchmark, tiny_home.parent)
         for split, records in expected.items():
-            dataset = tfds.load(f"{benchmark}:1.0.0", split=split, data_dir=str(tfds_dir))
+            name = f"{benchmark}:{BENCHMARKS[benchmark]}"
+            dataset = tfds.load(name, split=split, data_dir=str(tfds_dir))
             found = {plain(record)["id"]: plain(record) for record in tfds.as_numpy(dataset)}
             assert found == {record["id"]: record for record in records}
 
@@ -63,7 +65,7 @@ def test_second_time_nothing_is_written(tiny_home):
     before = {path: path.stat().mtime for path in (tiny_home / "tfds").glob("*/*/*")}
     corpus = corpus_directory("clinical", tiny_home)
     built = build_all(corpus_dir=corpus, physionet=tiny_home.parent, data_dir=tiny_home)
-    assert len(built) == 4
+    assert len(built) == 5
     assert all(is_complete(directory) for directory in built)
     assert {path: path.stat().mtime for path in (tiny_home / "tfds").glob("*/*/*")} == before
 
@@ -74,7 +76,9 @@ def test_only_what_is_there_is_built(physionet):
     built = build_all(
         corpus_dir=physionet / "corpus" / "clinical", physionet=physionet, data_dir=physionet
     )
-    assert [path.parent.name for path in built] == ["clinical_notes", "mednli", "clip"]
+    assert [path.parent.name for path in built] == [
+        "clinical_notes", "mednli", "clip", "mednli_bionlp19",
+    ]  # fmt: skip
 
 
 def test_changed_file_is_built_anew(physionet):
