@@ -26,6 +26,8 @@ _PROJECTS = {
     CLIP: ("mimic-iii-clinical-action", "1.0.0"),
 }
 _PROBES = {MEDNLI: "mli_train_v1.jsonl", RADQA: "train.json", CLIP: "sentence_level.csv"}
+# MedNLI's second test set, of BioNLP 2019, whose premises are sentences of other notes.
+_SHARED_TASK = ("mednli-bionlp19", "1.0.1", "mednli_bionlp19_shared_task.jsonl")
 # Our names of the splits, and theirs.
 _SPLITS = {
     MEDNLI: {"train": "train", "validation": "dev", "test": "test"},
@@ -49,7 +51,7 @@ def files(physionet: epath.Path) -> list[tuple[str, epath.Path]]:
         RADQA: [f"{split}.json" for split in _SPLITS[RADQA].values()],
         CLIP: ["sentence_level.csv", *(f"{split}_ids.csv" for split in _SPLITS[CLIP].values())],
     }
-    return [
+    found = [
         (
             "/".join((*_PROJECTS[benchmark], name)),
             sources.require(physionet, *_PROJECTS[benchmark], name),
@@ -58,6 +60,10 @@ def files(physionet: epath.Path) -> list[tuple[str, epath.Path]]:
         if present(physionet, benchmark)
         for name in names[benchmark]
     ]
+    shared = sources.find(physionet, *_SHARED_TASK)
+    if shared is not None and present(physionet, MEDNLI):
+        found.append(("/".join(_SHARED_TASK), shared))
+    return found
 
 
 def note_ids(physionet: epath.Path, benchmark: str) -> set[str]:
@@ -70,7 +76,7 @@ def note_ids(physionet: epath.Path, benchmark: str) -> set[str]:
 
 
 def mednli_premises(physionet: epath.Path) -> list[str]:
-    """MedNLI's premises, unique and sorted."""
+    """MedNLI's premises, those of its second test set included, unique and sorted."""
     return sorted(
         {record["sentence1"] for split in _SPLITS[MEDNLI] for record in _mednli(physionet, split)}
     )
@@ -79,7 +85,8 @@ def mednli_premises(physionet: epath.Path) -> list[str]:
 def texts(physionet: epath.Path, benchmark: str) -> dict[str, list[str]]:
     """The texts of a benchmark by split, as notes would hold them (unique).
 
-    MedNLI's premises and hypotheses, RadQA's contexts and questions, CLIP's whole summaries.
+    MedNLI's premises and hypotheses (its test split has those of its second test set too), RadQA's
+    contexts and questions, CLIP's whole summaries.
     """
     if benchmark == MEDNLI:
         fields = ("sentence1", "sentence2")
@@ -113,8 +120,14 @@ def _unique(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _mednli(physionet: epath.Path, split: str) -> list[dict[str, Any]]:
+def _mednli(physionet: epath.Path, split: str) -> list[dict[str, str]]:
+    """The pairs of a split; the test split has those of the second test set too."""
     path = sources.require(physionet, *_PROJECTS[MEDNLI], f"mli_{_SPLITS[MEDNLI][split]}_v1.jsonl")
+    shared = sources.find(physionet, *_SHARED_TASK) if split == "test" else None
+    return _pairs(path) + (_pairs(shared) if shared is not None else [])
+
+
+def _pairs(path: epath.Path) -> list[dict[str, str]]:
     try:
         # JSON lines end at \n alone; str.splitlines would also cut at U+2028 inside a string.
         records = [json.loads(line) for line in path.read_text().split("\n") if line.strip()]

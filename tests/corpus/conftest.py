@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clinical_t5x.corpus.sources import SYNTHETIC_NOTICE
 from tests.corpus.homes import Home
 
 III_COLUMNS = [
@@ -130,6 +131,9 @@ def physionet(tmp_path):
             }
         )
         write(files / f"mednli/1.0.0/mli_{split}_v1.jsonl", line + "\n")
+    for benchmark in ("radqa", "mimic-iii-clinical-action", "mednli"):
+        # Files of the published releases have the published sizes, and are refused otherwise.
+        write(files / benchmark / SYNTHETIC_NOTICE, "Written by a test.\n")
     return root
 
 

@@ -106,6 +106,7 @@ def test_a_model_of_mednli_is_scored_on_bionlp19_as_documented(tmp_path, tiny_ho
     assert during.results[0].task == "mednli_v1_train_50pct_seed0"
 
 
+@pytest.mark.slow
 def test_mixture_trains_and_scores_every_part(tmp_path, tiny_home):
     arguments = ["--gin_file=gin/models/tiny.gin", "--gin_file=gin/finetune_multitask.gin"]
     run("train", [*arguments, "--gin.MODEL_DIR=runs/both"], tmp_path, tiny_home)
