@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import jax
 from etils import epath
 
 from clinical_t5x.console import UserError
@@ -133,7 +132,7 @@ def new_model(
     partitioner = options.pop("partitioner", PjitPartitioner(num_partitions=1))
     shardings = states.shardings_of(adapters.placed(model, partitioner))
     key = runtime.random_key(seed, runtime.INIT_STREAM)
-    params = jax.jit(model.init_params, out_shardings=shardings)(key)
+    params = model.init_params(key, shardings)
     return InteractiveModel(model, params, partitioner=partitioner, seed=seed, **options)
 
 

@@ -5,19 +5,21 @@ Suffixes of names give shapes; the legend is in `layers`.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn import initializers
 
 from clinical_t5x.models.attention_kernels import kernel_for
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import Dense, adapter_keys, adapter_of, dropout
+from clinical_t5x.models.dropout import Site, dropout
+from clinical_t5x.models.initial import with_variance
+from clinical_t5x.models.layers import Dense, adapter_of, adapter_site
 
 # Finite, so that a row with nothing to attend to gives a uniform distribution instead of NaN.
 _MASKED = -1e10
+_NOTHING_DROPPED = {"weights": None, "q": None, "k": None, "v": None, "o": None}
 
 
 class Attention(nnx.Module):
@@ -27,37 +29,42 @@ class Attention(nnx.Module):
     the same thing under Adafactor's updates relative to a parameter's scale.
     """
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+    def __init__(self, config: T5Config):
         self.config = config
-        init = initializers.variance_scaling(1.0, "fan_in", "normal")
         joined = config.num_heads * config.head_dim
 
-        def query_init(key, shape, dtype):
-            return init(key, shape, dtype) / math.sqrt(config.head_dim)
+        def project(target, variance):
+            initial = with_variance("normal", variance)
+            axes, adapter = ("embed", "joined_kv"), adapter_of(config, target)
+            return Dense(config.emb_dim, joined, axes, initial, config.compute_dtype, adapter)
 
-        def project(target, initializer):
-            shape = (config.emb_dim, joined)
-            axes = ("embed", "joined_kv")
-            adapter = adapter_of(config, target)
-            return Dense(rngs.params(), *shape, axes, initializer, config.compute_dtype, adapter)
-
-        self.query, self.key = project("q", query_init), project("k", init)
-        self.value = project("v", init)
+        self.query = project("q", 1 / (config.emb_dim * config.head_dim))
+        self.key, self.value = (project(target, 1 / config.emb_dim) for target in ("k", "v"))
         self.out = Dense(
-            rngs.params(),
             joined,
             config.emb_dim,
             ("joined_kv", "embed"),
-            init,
+            with_variance("normal", 1 / joined),
             config.compute_dtype,
             adapter_of(config, "o"),
         )
+
+    @staticmethod
+    def sites(config: T5Config, length: int) -> dict[str, Any]:
+        """Where attention to `length` positions drops; `__call__` takes the masks."""
+        adapters = {target: adapter_site(config, target, config.emb_dim) for target in "qkv"}
+        joined = config.num_heads * config.head_dim
+        return {
+            "weights": Site((config.num_heads, length), config.dropout_rate),
+            **adapters,
+            "o": adapter_site(config, "o", joined),
+        }
 
     def heads(self, projected: jax.Array) -> jax.Array:
         """`[..., J]` to `[..., H, F]`."""
         return projected.reshape(*projected.shape[:-1], self.config.num_heads, -1)
 
-    def __call__(self, x_BQD, memory_BKD, mask, bias_HQK=None, dropout_key=None) -> jax.Array:
+    def __call__(self, x_BQD, memory_BKD, mask, bias_HQK=None, kept=None) -> jax.Array:
         """Attend from `x` to `memory`, all positions at once.
 
         Args:
@@ -65,20 +72,20 @@ class Attention(nnx.Module):
           memory_BKD: what is attended to (`x` itself in self-attention).
           mask: bool, True where attention is allowed, broadcastable to `[B, H, Q, K]`.
           bias_HQK: relative position bias, or None.
-          dropout_key: key for dropout (on the attention weights, and in adapters), or None.
+          kept: masks of `sites` (the attention weights', and of adapters), None for no dropout.
 
         Returns:
           `[B, Q, D]`.
         """
-        dropout_key, *keys = adapter_keys(self.config, dropout_key, 4)
-        q_BQHF = self.heads(self.query(x_BQD, keys[0]))
-        k_BKHF = self.heads(self.key(memory_BKD, keys[1]))
-        v_BKHF = self.heads(self.value(memory_BKD, keys[2]))
-        v_BKHF = self._drop_keys(v_BKHF, dropout_key)
+        kept = kept or _NOTHING_DROPPED
+        q_BQHF = self.heads(self.query(x_BQD, kept["q"]))
+        k_BKHF = self.heads(self.key(memory_BKD, kept["k"]))
+        v_BKHF = self.heads(self.value(memory_BKD, kept["v"]))
+        v_BKHF = self._drop_keys(v_BKHF, kept["weights"])
         kernel = kernel_for(self.config, q_BQHF)
         if kernel is not None:
             mixed_BQHF = kernel(q_BQHF, k_BKHF, v_BKHF, bias_HQK, mask)
-            return self.out(mixed_BQHF.reshape(*x_BQD.shape[:2], -1), keys[3])
+            return self.out(mixed_BQHF.reshape(*x_BQD.shape[:2], -1), kept["o"])
         logits_BHQK = self._logits("bqhf,bkhf->bhqk", q_BQHF, k_BKHF)
         if bias_HQK is not None:
             # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
@@ -86,9 +93,9 @@ class Attention(nnx.Module):
             logits_BHQK = logits_BHQK + jnp.einsum("b,hqk->bhqk", ones_B, bias_HQK)
         weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK, mask)
         mixed_BQHF = jnp.einsum("bhqk,bkhf->bqhf", weights_BHQK, v_BKHF)
-        return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2), keys[3])
+        return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2), kept["o"])
 
-    def _drop_keys(self, v_BKHF, dropout_key) -> jax.Array:
+    def _drop_keys(self, v_BKHF, kept_BHK) -> jax.Array:
         """Dropout of the attention weights, done on the values.
 
         T5 draws one mask for all queries (see `dropout`): a key's weight is dropped everywhere or
@@ -96,12 +103,8 @@ class Attention(nnx.Module):
         that is read and written is smaller by the queries' length over head_dim; and kernels that
         never write the weights need to know nothing of it.
         """
-        if dropout_key is None or self.config.dropout_rate == 0.0:
-            return v_BKHF
-        batch, length, heads, _ = v_BKHF.shape
-        ones_BH1K = jnp.ones((batch, heads, 1, length), v_BKHF.dtype)
-        kept_BH1K = dropout(ones_BH1K, dropout_key, self.config.dropout_rate)
-        return v_BKHF * jnp.moveaxis(kept_BH1K[:, :, 0], 1, 2)[..., None]
+        kept = None if kept_BHK is None else kept_BHK.swapaxes(1, 2)[..., None]
+        return dropout(v_BKHF, kept, self.config.dropout_rate)
 
     def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
         """One position of self-attention against a cache; the new position is written into it.
@@ -157,7 +160,7 @@ class Attention(nnx.Module):
         weights = jnp.exp(logits - largest)
         return weights.astype(self.config.compute_dtype), jnp.sum(weights, axis=-1)
 
-    def _project_out(self, mixed, totals, dropout_key=None) -> jax.Array:
+    def _project_out(self, mixed, totals, kept=None) -> jax.Array:
         """Normalise `[..., H, F]` by `[..., H]`, join the heads and project to `[..., D]`."""
         mixed = (mixed / totals[..., None]).astype(mixed.dtype)
-        return self.out(mixed.reshape(*mixed.shape[:-2], -1), dropout_key)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1), kept)

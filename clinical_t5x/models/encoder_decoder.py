@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from clinical_t5x.models import losses
+from clinical_t5x.models import initial, losses
 from clinical_t5x.models.activations import LOGITS, constrain
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.decoding import beam_search
@@ -83,9 +83,7 @@ class EncoderDecoderModel:
 
     def _prepare(self) -> None:
         # One graph for all parameter values, made without allocating any.
-        self._graph, self._abstract = nnx.split(
-            nnx.eval_shape(lambda: self.module.build(nnx.Rngs(0)))
-        )
+        self._graph, self._abstract = nnx.split(nnx.eval_shape(self.module.build))
         self._predict = jax.jit(
             self._predict_traced, static_argnames=("num_decodes", "prompt_with_targets", "options")
         )
@@ -118,10 +116,25 @@ class EncoderDecoderModel:
                 )
         self._vocabularies_fit = True
 
-    def init_params(self, rng: jax.Array) -> Params:
-        """Freshly initialised float32 parameters, a pure function of the key."""
+    def init_params(self, rng: jax.Array, shardings: Any = None) -> Params:
+        """Freshly initialised float32 parameters, a pure function of the key.
+
+        Not to be jitted: it runs one compiled program for each kind of parameter (see `initial`).
+
+        Args:
+          rng: the key.
+          shardings: where each parameter is to be made; of a part of the tree, only that part is.
+        """
         self._check_vocabularies()
-        return nnx.to_pure_dict(nnx.state(self.module.build(nnx.Rngs(rng))))
+        places = None if shardings is None else nnx.traversals.flatten_mapping(shardings)
+        declared = {
+            path: initial.Declared(
+                variable.initial, variable.shape, _is_stacked(variable), places and places[path]
+            )
+            for path, variable in nnx.to_flat_state(self._abstract)
+            if places is None or path in places
+        }
+        return nnx.traversals.unflatten_mapping(initial.draw(rng, declared))
 
     def abstract_params(self) -> Params:
         """Shapes and dtypes of the parameters, as `jax.ShapeDtypeStruct`s."""
@@ -134,8 +147,8 @@ class EncoderDecoderModel:
         """
 
         def names(variable):
-            axes = variable.get_metadata()["logical_axes"]
-            return ("layers", *axes) if len(variable.shape) > len(axes) else axes
+            axes = variable.logical_axes
+            return ("layers", *axes) if _is_stacked(variable) else axes
 
         is_variable = functools.partial(_is_instance, nnx.Variable)
         named = jax.tree.map(names, self._abstract, is_leaf=is_variable)
@@ -361,6 +374,11 @@ def get_output_vocabulary(model: EncoderDecoderModel) -> Any:
 def _is_remote(vocabulary: Any) -> bool:
     """Whether opening the vocabulary means a network: then it waits until something needs it."""
     return "://" in str(getattr(vocabulary, "sentencepiece_model_file", ""))
+
+
+def _is_stacked(variable: nnx.Variable) -> bool:
+    """Whether a parameter's first dim counts layers."""
+    return len(variable.shape) > len(variable.logical_axes)
 
 
 def _is_instance(kind, value) -> bool:

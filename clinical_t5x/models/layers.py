@@ -10,13 +10,16 @@ flax's own `sharding` key: flax applies that one eagerly and then demands a mesh
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn import initializers
 
 from clinical_t5x.models.activations import constrain
 from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.dropout import Site, dropout
+from clinical_t5x.models.initial import ONES, ZEROS, Initial, with_variance
 from clinical_t5x.models.lora import scale
 
 NORM_EPSILON = 1e-6
@@ -30,28 +33,15 @@ _ACTIVATION_FUNCTIONS = {
 }
 
 
-def parameter(key, initializer, shape, logical_axes) -> nnx.Param:
-    """A float32 parameter with its logical axis names."""
-    return nnx.Param(initializer(key, shape, jnp.float32), logical_axes=logical_axes)
+def parameter(initial: Initial, shape: tuple[int, ...], logical_axes) -> nnx.Param:
+    """Declare a float32 parameter: how it begins, its shape, its logical axis names.
 
-
-def dropout(x: jax.Array, key: jax.Array | None, rate: float) -> jax.Array:
-    """Zero a share `rate` of the units of `x`, the same units at every position of dim -2.
-
-    T5 draws one mask a sequence, not one a position; besides, that is a length's fewer random
-    numbers. No key: `x` as it is.
+    What begins with random numbers is zeros until a network is given its parameters: modules are
+    made to be merged with arrays (`EncoderDecoderModel.bind`), which `initial.draw` makes.
     """
-    if key is None or rate == 0.0:
-        return x
-    shape = (*x.shape[:-2], 1, x.shape[-1])
-    keep = jax.random.bernoulli(key, 1.0 - rate, shape)
-    scale = jnp.where(keep, 1.0 / (1.0 - rate), 0.0).astype(x.dtype)
-    return x * scale
-
-
-def split_key(key: jax.Array | None, count: int) -> tuple[jax.Array | None, ...]:
-    """`count` keys out of one, or as many None out of None (no dropout)."""
-    return (None,) * count if key is None else tuple(jax.random.split(key, count))
+    constant = 0.0 if initial.distribution else initial.scale
+    value = jnp.full(shape, constant, jnp.float32)
+    return nnx.Param(value, logical_axes=logical_axes, initial=initial)
 
 
 @jax.custom_vjp
@@ -103,37 +93,35 @@ class Dense(nnx.Module):
     """A linear map without bias; the kernel is `[in, out]`, computed in `dtype`.
 
     Args:
-      key: of the initial kernel, which does not depend on whether there is an adapter.
       in_dim: width of what is mapped.
       out_dim: width of the result.
       axes: logical names of both dims.
-      initializer: of the kernel.
+      initial: how the kernel begins.
       dtype: what is computed in.
       adapter: a configuration with the rank of a low-rank adapter (see `lora`), or None for none.
     """
 
     def __init__(
-        self, key, in_dim: int, out_dim: int, axes, initializer, dtype, adapter: T5Config | None
+        self, in_dim: int, out_dim: int, axes, initial: Initial, dtype, adapter: T5Config | None
     ):
-        self.kernel = parameter(key, initializer, (in_dim, out_dim), axes)
+        self.kernel = parameter(initial, (in_dim, out_dim), axes)
         self.dtype = dtype
         self.adapter = adapter
         if adapter is not None:
             rank = adapter.lora_rank
             # Uniform within 1 / sqrt(in), as everywhere.
-            init = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+            within = with_variance("uniform", 1 / (3 * in_dim))
             names = (axes[0], "lora_rank"), ("lora_rank", axes[1])
-            key = jax.random.fold_in(key, 1)
-            self.lora_a = parameter(key, init, (in_dim, rank), names[0])
-            self.lora_b = parameter(None, initializers.zeros, (rank, out_dim), names[1])
+            self.lora_a = parameter(within, (in_dim, rank), names[0])
+            self.lora_b = parameter(ZEROS, (rank, out_dim), names[1])
 
-    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-        """Map the last dim of `x`; `dropout_key` is for what goes into the adapter."""
+    def __call__(self, x: jax.Array, kept: jax.Array | None = None) -> jax.Array:
+        """Map the last dim of `x`; `kept` are the units that the adapter sees, None for all."""
         x = x.astype(self.dtype)
         y = matmul(x, self.kernel[...])
         if self.adapter is None:
             return y
-        x = dropout(x, dropout_key, self.adapter.lora_dropout_rate)
+        x = dropout(x, kept, self.adapter.lora_dropout_rate)
         low = matmul(x, self.lora_a[...])
         return y + scale(self.adapter) * matmul(low, self.lora_b[...])
 
@@ -143,23 +131,17 @@ def adapter_of(config: T5Config, target: str) -> T5Config | None:
     return config if config.lora_rank and target in config.lora_targets else None
 
 
-def adapter_keys(
-    config: T5Config, key: jax.Array | None, count: int
-) -> tuple[jax.Array | None, ...]:
-    """The key for other dropout, then `count` keys for that of adapters (None where there is none).
-
-    Without dropout in adapters `key` itself comes first, so that no other number changes.
-    """
-    if not config.lora_rank or config.lora_dropout_rate == 0.0:
-        return (key, *(None,) * count)
-    return split_key(key, count + 1)
+def adapter_site(config: T5Config, target: str, width: int) -> Site | None:
+    """Where the adapter of a `Dense` on `width` units drops, if it has one."""
+    adapter = adapter_of(config, target)
+    return None if adapter is None else Site((1, width), adapter.lora_dropout_rate)
 
 
 class RMSNorm(nnx.Module):
     """T5's norm: scale by the root mean square; no mean taken off, no bias."""
 
     def __init__(self, config: T5Config):
-        self.scale = parameter(None, initializers.ones, (config.emb_dim,), ("embed",))
+        self.scale = parameter(ONES, (config.emb_dim,), ("embed",))
         self.dtype = config.compute_dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -173,8 +155,7 @@ class RMSNorm(nnx.Module):
 class MLP(nnx.Module):
     """T5's feed-forward block: one activation (1.0), or a product of several (gated, 1.1)."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
-        init = initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+    def __init__(self, config: T5Config):
         dtype = config.compute_dtype
         gated = len(config.mlp_activations) > 1
         self.input_names = tuple(
@@ -183,31 +164,42 @@ class MLP(nnx.Module):
         for name in self.input_names:
             shape = (config.emb_dim, config.mlp_dim)
             axes, adapter = ("embed", "mlp"), adapter_of(config, "wi")
-            setattr(self, name, Dense(rngs.params(), *shape, axes, init, dtype, adapter))
+            initial = with_variance("truncated_normal", 1 / config.emb_dim)
+            setattr(self, name, Dense(*shape, axes, initial, dtype, adapter))
         shape, adapter = (config.mlp_dim, config.emb_dim), adapter_of(config, "wo")
-        self.wo = Dense(rngs.params(), *shape, ("mlp", "embed"), init, dtype, adapter)
+        initial = with_variance("truncated_normal", 1 / config.mlp_dim)
+        self.wo = Dense(*shape, ("mlp", "embed"), initial, dtype, adapter)
         self.config = config
 
-    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-        """Map the last dim of `x` to itself."""
+    @staticmethod
+    def sites(config: T5Config) -> dict[str, Any]:
+        """Where it drops; `__call__` takes the masks."""
+        names = "wi", config.emb_dim
+        return {
+            "hidden": Site((1, config.mlp_dim), config.dropout_rate),
+            "wi": tuple(adapter_site(config, *names) for _ in config.mlp_activations),
+            "wo": adapter_site(config, "wo", config.mlp_dim),
+        }
+
+    def __call__(self, x: jax.Array, kept: dict[str, Any] | None = None) -> jax.Array:
+        """Map the last dim of `x` to itself; `kept`: masks of `sites`, None for no dropout."""
         config, hidden = self.config, None
-        count = len(self.input_names) + 1
-        dropout_key, *keys, last_key = adapter_keys(config, dropout_key, count)
-        for name, activation, key in zip(
-            self.input_names, config.mlp_activations, keys, strict=True
+        kept = kept or {"hidden": None, "wi": (None,) * len(self.input_names), "wo": None}
+        for name, activation, seen in zip(
+            self.input_names, config.mlp_activations, kept["wi"], strict=True
         ):
-            branch = _ACTIVATION_FUNCTIONS[activation](getattr(self, name)(x, key))
+            branch = _ACTIVATION_FUNCTIONS[activation](getattr(self, name)(x, seen))
             hidden = branch if hidden is None else hidden * branch
-        return self.wo(dropout(hidden, dropout_key, config.dropout_rate), last_key)
+        return self.wo(dropout(hidden, kept["hidden"], config.dropout_rate), kept["wo"])
 
 
 class TokenEmbedder(nnx.Module):
     """One embedding for inputs, targets and, when tied, logits."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+    def __init__(self, config: T5Config):
         shape = (config.vocab_size, config.emb_dim)
         axes = ("vocab", "embed")
-        self.embedding = parameter(rngs.params(), initializers.normal(1.0), shape, axes)
+        self.embedding = parameter(with_variance("normal", 1.0), shape, axes)
         self.dtype = config.compute_dtype
 
     def __call__(self, tokens: jax.Array) -> jax.Array:

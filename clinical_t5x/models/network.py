@@ -25,11 +25,11 @@ class T5(nnx.Module):
     `encoder/layers_0/attention/query/kernel`, ... Kernels are 2-D with the heads folded.
     """
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+    def __init__(self, config: T5Config):
         self.config = config
-        self.token_embedder = TokenEmbedder(config, rngs)
-        self.encoder = Encoder(config, rngs)
-        self.decoder = Decoder(config, rngs)
+        self.token_embedder = TokenEmbedder(config)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
 
     def encode(self, tokens_BK, segment_ids_BK=None, dropout_key=None) -> jax.Array:
         """Encode token ids; 0 is padding, which nothing attends to.
@@ -170,6 +170,6 @@ class Transformer:
     def __init__(self, config: T5Config, parent: None = None, name: str | None = None):
         self.config = config
 
-    def build(self, rngs: nnx.Rngs) -> T5:
-        """A T5 with freshly initialised parameters."""
-        return T5(self.config, rngs)
+    def build(self) -> T5:
+        """A T5 whose parameters are declared and not yet drawn: zeros (see `initial`)."""
+        return T5(self.config)

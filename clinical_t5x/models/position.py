@@ -10,9 +10,9 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn import initializers
 
 from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.initial import with_variance
 from clinical_t5x.models.layers import parameter
 
 NUM_BUCKETS = 32
@@ -60,13 +60,10 @@ class RelativePositionBias(nnx.Module):
     rest.
     """
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs, *, bidirectional: bool):
-        self.rel_embedding = parameter(
-            rngs.params(),
-            initializers.variance_scaling(1.0, "fan_avg", "uniform"),
-            (config.num_heads, NUM_BUCKETS),
-            ("heads", "relpos_buckets"),
-        )
+    def __init__(self, config: T5Config, *, bidirectional: bool):
+        shape = (config.num_heads, NUM_BUCKETS)
+        initial = with_variance("uniform", 2 / sum(shape))
+        self.rel_embedding = parameter(initial, shape, ("heads", "relpos_buckets"))
         self.bidirectional = bidirectional
 
     def of_distances(self, distances_R: jax.Array) -> jax.Array:

@@ -6,63 +6,87 @@ Suffixes of names give shapes; the legend is in `layers`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn import initializers
 
 from clinical_t5x.models.activations import RESIDUAL, constrain
 from clinical_t5x.models.attention import Attention
 from clinical_t5x.models.cache import DecodeCache, KeyValue
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import MLP, Dense, RMSNorm, dropout, split_key
+from clinical_t5x.models.dropout import Site, draw, dropout, of_layer
+from clinical_t5x.models.initial import with_variance
+from clinical_t5x.models.layers import MLP, Dense, RMSNorm
 from clinical_t5x.models.position import RelativePositionBias
 
 
 class EncoderLayer(nnx.Module):
     """Self-attention and MLP, each on the normed residual stream and added back to it."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+    def __init__(self, config: T5Config):
         self.pre_attention_layer_norm = RMSNorm(config)
-        self.attention = Attention(config, rngs)
+        self.attention = Attention(config)
         self.pre_mlp_layer_norm = RMSNorm(config)
-        self.mlp = MLP(config, rngs)
+        self.mlp = MLP(config)
         self.rate = config.dropout_rate
 
-    def __call__(self, x_BKD, key, mask, bias_HKK) -> jax.Array:
-        """Pass `[B, K, D]` through the layer; `key` is a dropout key or None."""
-        attention_key, first_key, mlp_key, second_key = split_key(key, 4)
+    @staticmethod
+    def sites(config: T5Config, length: int) -> dict[str, Any]:
+        """Where it drops; `__call__` takes the masks."""
+        return {
+            "attention": Attention.sites(config, length),
+            "attended": _residual(config),
+            "mlp": MLP.sites(config),
+            "mapped": _residual(config),
+        }
+
+    def __call__(self, x_BKD, kept, mask, bias_HKK) -> jax.Array:
+        """Pass `[B, K, D]` through the layer; `kept` are masks of `sites`."""
         y = self.pre_attention_layer_norm(x_BKD)
-        y = self.attention(y, y, mask, bias_HKK, attention_key)
-        x_BKD = constrain(x_BKD + dropout(y, first_key, self.rate), RESIDUAL)
-        y = self.mlp(self.pre_mlp_layer_norm(x_BKD), mlp_key)
-        return constrain(x_BKD + dropout(y, second_key, self.rate), RESIDUAL)
+        y = self.attention(y, y, mask, bias_HKK, kept["attention"])
+        x_BKD = constrain(x_BKD + dropout(y, kept["attended"], self.rate), RESIDUAL)
+        y = self.mlp(self.pre_mlp_layer_norm(x_BKD), kept["mlp"])
+        return constrain(x_BKD + dropout(y, kept["mapped"], self.rate), RESIDUAL)
 
 
 class DecoderLayer(nnx.Module):
     """Self-attention, attention to the encoded input, MLP, each added to the residual stream."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
+    def __init__(self, config: T5Config):
         self.pre_self_attention_layer_norm = RMSNorm(config)
-        self.self_attention = Attention(config, rngs)
+        self.self_attention = Attention(config)
         self.pre_cross_attention_layer_norm = RMSNorm(config)
-        self.encoder_decoder_attention = Attention(config, rngs)
+        self.encoder_decoder_attention = Attention(config)
         self.pre_mlp_layer_norm = RMSNorm(config)
-        self.mlp = MLP(config, rngs)
+        self.mlp = MLP(config)
         self.rate = config.dropout_rate
 
-    def __call__(self, x_BQD, key, encoded_BKD, self_mask, cross_mask, bias_HQQ) -> jax.Array:
-        """Pass `[B, Q, D]` through the layer; `key` is a dropout key or None."""
-        self_key, first_key, cross_key, second_key, mlp_key, third_key = split_key(key, 6)
+    @staticmethod
+    def sites(config: T5Config, length: int, memory_length: int) -> dict[str, Any]:
+        """Where it drops; `__call__` takes the masks."""
+        return {
+            "self_attention": Attention.sites(config, length),
+            "attended": _residual(config),
+            "cross_attention": Attention.sites(config, memory_length),
+            "attended_memory": _residual(config),
+            "mlp": MLP.sites(config),
+            "mapped": _residual(config),
+        }
+
+    def __call__(self, x_BQD, kept, encoded_BKD, self_mask, cross_mask, bias_HQQ) -> jax.Array:
+        """Pass `[B, Q, D]` through the layer; `kept` are masks of `sites`."""
         y = self.pre_self_attention_layer_norm(x_BQD)
-        y = self.self_attention(y, y, self_mask, bias_HQQ, self_key)
-        x_BQD = constrain(x_BQD + dropout(y, first_key, self.rate), RESIDUAL)
+        y = self.self_attention(y, y, self_mask, bias_HQQ, kept["self_attention"])
+        x_BQD = constrain(x_BQD + dropout(y, kept["attended"], self.rate), RESIDUAL)
         y = self.pre_cross_attention_layer_norm(x_BQD)
-        y = self.encoder_decoder_attention(y, encoded_BKD, cross_mask, None, cross_key)
-        x_BQD = constrain(x_BQD + dropout(y, second_key, self.rate), RESIDUAL)
-        y = self.mlp(self.pre_mlp_layer_norm(x_BQD), mlp_key)
-        return constrain(x_BQD + dropout(y, third_key, self.rate), RESIDUAL)
+        y = self.encoder_decoder_attention(
+            y, encoded_BKD, cross_mask, None, kept["cross_attention"]
+        )
+        x_BQD = constrain(x_BQD + dropout(y, kept["attended_memory"], self.rate), RESIDUAL)
+        y = self.mlp(self.pre_mlp_layer_norm(x_BQD), kept["mlp"])
+        return constrain(x_BQD + dropout(y, kept["mapped"], self.rate), RESIDUAL)
 
     def step(self, x_BGD, decoded: KeyValue, encoded: KeyValue, cache: DecodeCache, bias_HL):
         """One position of every decode; returns `[B, G, D]` and the layer's new cache."""
@@ -78,27 +102,27 @@ class DecoderLayer(nnx.Module):
         return x_BGD + self.mlp(self.pre_mlp_layer_norm(x_BGD)), KeyValue(keys, values)
 
 
+def _residual(config: T5Config) -> Site:
+    """Units of the residual stream."""
+    return Site((1, config.emb_dim), config.dropout_rate)
+
+
 class Stack(nnx.Module):
     """A stack of like layers with the relative position bias that they share.
 
     Unrolled, the layers are attributes `layers_0`, `layers_1`, ...; scanned, one attribute `layers`
-    whose arrays have a leading dim for the layer. Both draw the same initial numbers.
+    whose arrays have a leading dim for the layer.
     """
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs, layer_type, count: int, *, causal: bool):
+    def __init__(self, config: T5Config, layer_type, count: int, *, causal: bool):
         self.config = config
         self.count = count
-        self.relpos_bias = RelativePositionBias(config, rngs, bidirectional=not causal)
-        keys = jax.random.split(rngs.params(), count)
-        stacked = nnx.vmap(lambda key: layer_type(config, nnx.Rngs(key)))(keys)
+        self.relpos_bias = RelativePositionBias(config, bidirectional=not causal)
         if config.scan_layers:
-            self.layers = stacked
+            self.layers = nnx.vmap(lambda _: layer_type(config))(jnp.arange(count))
             return
-        # Drawn together and then taken apart: that compiles in the time of one layer.
-        graph, state = nnx.split(stacked)
         for i in range(count):
-            layer = jax.tree.map(lambda array, i=i: array[i], state)
-            setattr(self, f"layers_{i}", nnx.merge(graph, layer))
+            setattr(self, f"layers_{i}", layer_type(config))
 
     def run(self, step: Callable, x, per_layer=None, *shared, remat: bool = False):
         """Pass `x` through all layers in turn.
@@ -141,62 +165,78 @@ class Stack(nnx.Module):
             saved = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         return jax.checkpoint(body, policy=saved, prevent_cse=not scanned)
 
-    def layer_keys(self, key):
-        """A dropout key for each layer (the same ones unrolled and scanned), or None."""
-        return None if key is None else jax.random.split(key, self.count)
+    def masks(self, key: jax.Array | None, batch: int, sites: dict[str, Any]) -> tuple[Any, Any]:
+        """What is dropped before, in and after the layers, by `key`; nothing without one.
+
+        Args:
+          key: of all of it.
+          batch: examples, B.
+          sites: where a layer drops.
+
+        Returns:
+          The masks around the layers, those of one more layer, and the layers' as `run` takes them,
+          the same ones unrolled and scanned.
+        """
+        drawn = draw(key, batch, sites, self.count + 1)
+        if self.config.scan_layers:
+            layers = jax.tree.map(lambda mask: mask[:-1], drawn)
+        else:
+            layers = tuple(of_layer(drawn, i) for i in range(self.count))
+        return of_layer(drawn, self.count), layers
 
 
 class Encoder(Stack):
     """The encoder stack, its final norm and the dropouts around it."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
-        super().__init__(config, rngs, EncoderLayer, config.num_encoder_layers, causal=False)
+    def __init__(self, config: T5Config):
+        super().__init__(config, EncoderLayer, config.num_encoder_layers, causal=False)
         self.encoder_norm = RMSNorm(config)
 
     def __call__(self, embedded_BKD, mask, dropout_key=None) -> jax.Array:
         """Encode `[B, K, D]` under a mask that broadcasts to `[B, H, K, K]`."""
-        first_key, layers_key, last_key = split_key(dropout_key, 3)
-        length = embedded_BKD.shape[1]
-        x = dropout(embedded_BKD, first_key, self.config.dropout_rate)
+        batch, length = embedded_BKD.shape[:2]
+        sites = EncoderLayer.sites(self.config, length)
+        around, layers = self.masks(dropout_key, batch, sites)
+        x = dropout(embedded_BKD, around["attended"], self.config.dropout_rate)
 
-        def step(layer, x, key, mask, bias):
-            return layer(x, key, mask, bias), None
+        def step(layer, x, kept, mask, bias):
+            return layer(x, kept, mask, bias), None
 
         bias_HKK = self.relpos_bias(length, length)
-        x, _ = self.run(step, x, self.layer_keys(layers_key), mask, bias_HKK, remat=True)
-        return dropout(self.encoder_norm(x), last_key, self.config.dropout_rate)
+        x, _ = self.run(step, x, layers, mask, bias_HKK, remat=True)
+        return dropout(self.encoder_norm(x), around["mapped"], self.config.dropout_rate)
 
 
 class Decoder(Stack):
     """The decoder stack, its final norm, and the output projection where it is not tied."""
 
-    def __init__(self, config: T5Config, rngs: nnx.Rngs):
-        super().__init__(config, rngs, DecoderLayer, config.num_decoder_layers, causal=True)
+    def __init__(self, config: T5Config):
+        super().__init__(config, DecoderLayer, config.num_decoder_layers, causal=True)
         self.decoder_norm = RMSNorm(config)
         if not config.logits_via_embedding:
             # Float32 whatever the compute dtype is: the loss is a difference of large logits.
             self.logits_dense = Dense(
-                rngs.params(),
                 config.emb_dim,
                 config.vocab_size,
                 ("embed", "vocab"),
-                initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
+                with_variance("truncated_normal", 1 / config.emb_dim),
                 jnp.dtype("float32"),
                 None,
             )
 
     def __call__(self, embedded_BQD, encoded_BKD, self_mask, cross_mask, dropout_key=None):
         """Decode all positions, teacher-forced; returns `[B, Q, D]` before the projection."""
-        first_key, layers_key, last_key = split_key(dropout_key, 3)
-        length = embedded_BQD.shape[1]
-        x = dropout(embedded_BQD, first_key, self.config.dropout_rate)
+        batch, length = embedded_BQD.shape[:2]
+        sites = DecoderLayer.sites(self.config, length, encoded_BKD.shape[1])
+        around, layers = self.masks(dropout_key, batch, sites)
+        x = dropout(embedded_BQD, around["attended"], self.config.dropout_rate)
 
-        def step(layer, x, key, encoded, self_mask, cross_mask, bias):
-            return layer(x, key, encoded, self_mask, cross_mask, bias), None
+        def step(layer, x, kept, encoded, self_mask, cross_mask, bias):
+            return layer(x, kept, encoded, self_mask, cross_mask, bias), None
 
         shared = (encoded_BKD, self_mask, cross_mask, self.relpos_bias(length, length))
-        x, _ = self.run(step, x, self.layer_keys(layers_key), *shared, remat=True)
-        return dropout(self.decoder_norm(x), last_key, self.config.dropout_rate)
+        x, _ = self.run(step, x, layers, *shared, remat=True)
+        return dropout(self.decoder_norm(x), around["mapped"], self.config.dropout_rate)
 
     def init_cache(self, encoded_BKD, encoder_mask_BK, num_decodes: int, length: int):
         """An empty cache for `num_decodes` decodes of `length` positions of each example."""

@@ -65,11 +65,7 @@ def with_new(params: Any, model: Any, partitioner: PjitPartitioner, rng: jax.Arr
     if description(model) is None:
         return params
     shardings = lora.split(states.shardings_of(placed(model, partitioner)))[0]
-
-    def build(rng: jax.Array) -> Any:
-        return lora.split(model.init_params(rng))[0]
-
-    return lora.join(jax.jit(build, out_shardings=shardings)(rng), params)
+    return lora.join(model.init_params(rng, shardings), params)
 
 
 def refuse_other(path: Any, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

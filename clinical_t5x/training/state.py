@@ -71,10 +71,8 @@ def init_state(
 ) -> TrainState:
     """A fresh state, every array born on the devices that `abstract` names."""
 
-    def build(rng: jax.Array) -> TrainState:
-        return new_state(model.init_params(rng), optimizer)
-
-    return jax.jit(build, out_shardings=shardings_of(abstract))(rng)
+    params = model.init_params(rng, shardings_of(abstract.params))
+    return state_from_params(params, optimizer, abstract, step=0)
 
 
 def state_from_params(

@@ -3,10 +3,13 @@
 import dataclasses
 import types
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from clinical_t5x.interop import huggingface
+from clinical_t5x.models import initial
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
 from clinical_t5x.models.network import Transformer
@@ -137,3 +140,19 @@ def random_batch(seed, batch_size, inputs, targets, vocab_size=384):
 @pytest.fixture(scope="session")
 def batches():
     return random_batch
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """A function that gives a module, which is not part of a network, its first numbers."""
+
+    def fill(module, seed=0):
+        graph, state = nnx.split(module)
+        declared = {
+            path: initial.Declared(variable.initial, variable.shape, stacked=False)
+            for path, variable in nnx.to_flat_state(state)
+        }
+        values = initial.draw(jax.random.key(seed), declared)
+        return nnx.merge(graph, nnx.traversals.unflatten_mapping(values))
+
+    return fill

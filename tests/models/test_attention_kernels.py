@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from jax.experimental.pallas import tpu as pltpu
 
 from clinical_t5x.models import attention_kernels
 from clinical_t5x.models.attention import Attention
 from clinical_t5x.models.config import T5Config
+from clinical_t5x.models.dropout import draw, dropout, of_layer
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
-from clinical_t5x.models.layers import dropout
 from clinical_t5x.models.network import Transformer
 from tests.models.conftest import random_batch
 
@@ -113,7 +112,7 @@ def compare_halves(attend, inputs, mask):
 
 def loss_and_gradients(config, batch):
     model = EncoderDecoderModel(Transformer(config), None, None)
-    params = jax.jit(model.init_params)(jax.random.key(0))
+    params = model.init_params(jax.random.key(0))
     loss = jax.value_and_grad(lambda params: model.loss_fn(params, batch, jax.random.key(1))[0])
     return jax.jit(loss)(params)
 
@@ -189,21 +188,21 @@ def test_an_unknown_implementation_is_refused():
         T5Config(128, attention_implementation="flash")
 
 
-def test_dropout_of_keys_is_t5s_dropout_of_attention_weights():
+def test_dropout_of_keys_is_t5s_dropout_of_attention_weights(drawn):
     """The same mask, `[B, H, 1, K]`, applied to the weights after the softmax."""
-    attention = Attention(CONFIG, nnx.Rngs(0))
+    attention = drawn(Attention(CONFIG))
     rng = np.random.default_rng(0)
     x, memory = (jnp.float32(rng.normal(size=(BATCH, n, CONFIG.emb_dim))) for n in (5, 7))
     (_, _, _, bias), mask = arrays(5, 7)
-    key = jax.random.key(4)
+    kept = of_layer(draw(jax.random.key(4), BATCH, Attention.sites(CONFIG, 7)), 0)
     q, k, v = (
         attention.heads(part(of))
         for part, of in ((attention.query, x), (attention.key, memory), (attention.value, memory))
     )
     logits = jnp.einsum("bqhf,bkhf->bhqk", q, k) + bias + jnp.where(mask, 0.0, -1e10)
-    weights = dropout(jax.nn.softmax(logits), key, CONFIG.dropout_rate)
+    weights = dropout(jax.nn.softmax(logits), kept["weights"][:, :, None], CONFIG.dropout_rate)
     assert (np.asarray(weights) == 0).any()
     mixed = jnp.einsum("bhqk,bkhf->bqhf", weights, v)
     expected = attention.out(mixed.reshape(BATCH, 5, -1))
-    found = attention(x, memory, mask, bias, key)
+    found = attention(x, memory, mask, bias, kept)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

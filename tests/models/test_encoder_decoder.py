@@ -34,7 +34,7 @@ def model_of(config=CONFIG, **options):
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(model_of().init_params)(jax.random.key(0))
+    return model_of().init_params(jax.random.key(0))
 
 
 def test_sums_count_targets_and_leave_sentinels_and_end_out_of_content(params, batches):

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,8 @@ import pytest
 from flax import nnx
 
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import RMSNorm, dropout, matmul
+from clinical_t5x.models.dropout import Site, draw, dropout, of_layer
+from clinical_t5x.models.layers import RMSNorm, matmul
 
 
 def test_matmul_has_the_gradient_of_the_plain_product():
@@ -48,15 +51,33 @@ def test_rms_norm_computes_in_float32_for_bfloat16_activations():
 
 def test_dropout_keeps_the_mean_and_drops_the_same_units_at_every_position():
     x = jnp.ones((64, 7, 256))
-    y = np.asarray(dropout(x, jax.random.key(1), 0.25))
+    kept = draw(jax.random.key(1), 64, {"here": Site((1, 256), 0.25)})["here"]
+    y = np.asarray(dropout(x, kept[0], 0.25))
     assert set(np.unique(y.round(5))) == {0.0, np.float32(1 / 0.75).round(5)}
     assert y.mean() == pytest.approx(1.0, abs=0.01)
     np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1], y.shape))
 
 
+def test_masks_of_sites_and_layers_have_their_own_rates_and_numbers():
+    sites = {"a": Site((1, 500), 0.1), "b": (Site((4, 125), 0.6), None), "c": Site((9,), 0.0)}
+    kept = draw(jax.random.key(2), 16, sites, layers=3)
+    assert kept["c"] is None
+    assert kept["b"][1] is None
+    first, second = np.asarray(kept["a"]), np.asarray(kept["b"][0])
+    assert (first.shape, second.shape) == ((3, 16, 1, 500), (3, 16, 4, 125))
+    for mask, share in ((first, 0.9), (second, 0.4)):
+        flat = mask.reshape(3, -1)
+        np.testing.assert_allclose(flat.mean(axis=1), share, atol=0.02)
+        for one, other in itertools.combinations(flat, 2):
+            expected = share**2 + (1 - share) ** 2
+            assert (one == other).mean() == pytest.approx(expected, abs=0.03)
+    np.testing.assert_array_equal(of_layer(kept, 1)["a"], first[1])
+
+
 def test_no_key_means_no_dropout():
     x = jnp.ones((2, 3))
-    assert dropout(x, None, 0.5) is x
+    sites = {"here": Site((1, 3), 0.5)}
+    assert dropout(x, draw(None, 2, sites)["here"], 0.5) is x
 
 
 def test_parameters_keep_their_logical_axes_without_a_mesh():

@@ -32,7 +32,7 @@ def model_of(**changes):
 
 
 def parameters(model):
-    return jax.jit(model.init_params)(jax.random.key(0))
+    return model.init_params(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")

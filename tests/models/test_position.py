@@ -26,11 +26,10 @@ def test_buckets_of_all_distances_equal_transformers(bidirectional):
 
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("lengths", [(3, 9), (9, 3), (1, 1)])
-def test_bias_of_all_pairs_is_the_bias_of_each_distance(bidirectional, lengths):
+def test_bias_of_all_pairs_is_the_bias_of_each_distance(bidirectional, lengths, drawn):
     queries, keys = lengths
-    bias = RelativePositionBias(
-        T5Config(vocab_size=128, num_heads=2), nnx.Rngs(0), bidirectional=bidirectional
-    )
+    config = T5Config(vocab_size=128, num_heads=2)
+    bias = drawn(RelativePositionBias(config, bidirectional=bidirectional))
     by_pair = bias.of_distances((jnp.arange(keys)[None] - jnp.arange(queries)[:, None]).ravel())
     np.testing.assert_allclose(
         bias(queries, keys), by_pair.reshape(2, queries, keys), rtol=1e-6, atol=1e-7
@@ -41,9 +40,7 @@ def test_bias_of_all_pairs_is_the_bias_of_each_distance(bidirectional, lengths):
 
 
 def test_gradient_sums_over_the_pairs_of_a_bucket():
-    bias = RelativePositionBias(
-        T5Config(vocab_size=128, num_heads=1), nnx.Rngs(0), bidirectional=True
-    )
+    bias = RelativePositionBias(T5Config(vocab_size=128, num_heads=1), bidirectional=True)
     graph, state = nnx.split(bias)
     gradient = jax.grad(lambda s: jnp.sum(nnx.merge(graph, s)(4, 6)))(nnx.to_pure_dict(state))
     pairs = np.arange(6)[None] - np.arange(4)[:, None]

@@ -126,7 +126,7 @@ def test_a_models_loss_metrics_and_gradients_do_not_depend_on_the_parts():
         "z_loss": 1e-3,
     }
     batch, key = packed(), jax.random.key(2)
-    params = jax.jit(model_of(**options).init_params)(jax.random.key(0))
+    params = model_of(**options).init_params(jax.random.key(0))
 
     def run(mebibytes):
         model = model_of(logits_mebibytes=mebibytes, label_smoothing=0.1, **options)

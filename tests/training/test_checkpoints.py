@@ -25,7 +25,10 @@ class OneLayer:
     def __init__(self, width=48):
         self._width = width
 
-    def init_params(self, rng):
+    def init_params(self, rng, shardings=None):
+        return jax.jit(self._numbers, out_shardings=shardings)(rng)
+
+    def _numbers(self, rng):
         return {
             "layer": {"kernel": jax.random.normal(rng, (32, self._width))},
             "scale": jnp.ones(self._width),
