@@ -45,6 +45,12 @@ _PROGRAM = textwrap.dedent(
                 return ends[:, None], params["scale"] * inputs[:, :1].astype(float)
             tokens, scores = jax.jit(predict)(params, batch["encoder_input_tokens"])
             return tokens, {"scores": scores}
+        def score_candidates(self, params, batch):
+            # Only the candidate that begins with the first input token costs anything.
+            def score(params, inputs, targets):
+                return -params["scale"] * targets * (targets == inputs[:, :1])
+            features = ("encoder_input_tokens", "decoder_target_tokens")
+            return jax.jit(score)(params, *(batch[name] for name in features))
 
     firsts = [3 + k % 2 for k in range(11)]
     records = [
@@ -55,11 +61,16 @@ _PROGRAM = textwrap.dedent(
         records=records, inputs=tokens, targets=tokens, feature_lengths={"targets": 4},
         truncated=0, task_version="v1", synthetic=False,
     )
-    task = TaskSpec("t", (mednli_metrics,), lambda text, example, is_target: text, "group")
+    pieces = {"neutral": [3, 1], "entailment": [4, 1], "contradiction": [5, 1]}
+    task = TaskSpec(
+        "t", (mednli_metrics,), lambda text, example, is_target: text, "group", pieces.get
+    )
     replicated = NamedSharding(mesh, PartitionSpec())
     scale = jax.make_array_from_callback((), replicated, lambda _: np.float32(2))
     predictor = ModelPredictor(Model(), {"scale": scale}, batch_size=3, partitioner=partitioner)
-    evaluator = Evaluator(task, examples, split="test", output_dir=out, resamples=50)
+    evaluator = Evaluator(
+        task, examples, split="test", output_dir=out, resamples=50, with_scores=True
+    )
     provenance = Provenance("m", "scratch", commit="abc")
     evaluation = evaluator.run(predictor, provenance)
     path = out / "predictions" / "t-test.jsonl"
@@ -96,3 +107,8 @@ def test_two_processes_agree_and_write_once(tmp_path):
     assert sorted(ids) == sorted({f"q{k}" for k in range(11)})
     scores = {json.loads(line)["id"]: json.loads(line)["score"] for line in lines}
     assert all(scores[f"q{k}"] == 2 * (3 + k % 2) for k in range(11))
+    likely = {json.loads(line)["id"]: json.loads(line)["scores"] for line in lines}
+    for k in range(11):
+        costs = {"neutral": -6.0 * (k % 2 == 0), "entailment": -8.0 * (k % 2), "contradiction": 0.0}
+        for word, value in costs.items():
+            assert likely[f"q{k}"][f"log_likelihood:{word}"] == value

@@ -54,8 +54,8 @@ def _encode(text):
     return [*PieceVocabulary().encode(text), 1]
 
 
-@pytest.fixture(scope="module")
-def model():
+def make_model():
+    """A network of one layer each, greedy."""
     config = T5Config(
         vocab_size=64,
         logits_via_embedding=True,
@@ -73,12 +73,21 @@ def model():
 
 
 @pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
 def params(model):
     return model.init_params(jax.random.key(3))
 
 
 @pytest.fixture(scope="module")
 def silent(model, params):
+    return silent_params(model, params)
+
+
+def silent_params(model, params):
     """Parameters of a model that gives half of the requests the empty answer.
 
     The end takes the place of the likeliest first token of those that no input holds, scaled to win

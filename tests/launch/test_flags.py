@@ -144,3 +144,13 @@ def test_with_scores_is_a_binding_of_the_program(arguments, binding):
 def test_with_scores_belongs_to_what_evaluates():
     with pytest.raises(UserError, match="flag of eval and train; infer"):
         parse_flags("main", ["--run_mode=infer", "--with_scores"])
+
+
+def test_with_text_is_a_binding_of_what_writes_predictions():
+    expected = ("eval_script.evaluate.with_text = True",)
+    assert parse_flags("eval", ["--with_text"]).gin_bindings == expected
+    assert parse_flags("main", ["--run_mode=eval", "--with_text"]).gin_bindings == expected
+    inferring = parse_flags("infer", ["--with_text"]).gin_bindings
+    assert inferring == ("infer_script.infer.with_text = True",)
+    with pytest.raises(UserError, match="writes no predictions"):
+        parse_flags("main", ["--run_mode=train", "--with_text"])

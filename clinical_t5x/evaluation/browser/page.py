@@ -31,7 +31,7 @@ def page(predictions: Predictions) -> str:
     families = predictions.header.get("families", ())
     items = [item_of(line, families) for line in predictions.lines.values()]
     script = _resource("browser.js")
-    return webpage.document(
+    text = webpage.document(
         f"{predictions.name}: predictions beside gold (holds text)",
         [
             _header(predictions, items),
@@ -44,6 +44,8 @@ def page(predictions: Predictions) -> str:
         ],
         head=_head(script),
     )
+    # Half a surrogate pair in a name cannot be encoded; in the data it is escaped.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _head(script: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import clinical_t5x
 from clinical_t5x import webpage
-from clinical_t5x.evaluation.report import charts
+from clinical_t5x.evaluation.report import charts, reliability
 from clinical_t5x.evaluation.report.collect import Curve, ReportData
 from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
@@ -243,11 +243,11 @@ def _details(data: ReportData) -> str:
             rank_of(e.results[0].initialisation),
         ),
     )
-    blocks = "\n".join(_evaluation_details(evaluation) for evaluation in order)
+    blocks = "\n".join(_evaluation_details(found, k) for k, found in enumerate(order))
     return webpage.section("details", "Every metric", blocks)
 
 
-def _evaluation_details(evaluation: Evaluation) -> str:
+def _evaluation_details(evaluation: Evaluation, number: int) -> str:
     first = evaluation.results[0]
     rows = [
         [
@@ -275,7 +275,9 @@ def _evaluation_details(evaluation: Evaluation) -> str:
     table = webpage.table(
         ["metric", "value", "95 % interval"], rows, "Fractions, unrounded to 4 digits"
     )
-    return webpage.details(title, f"{table}<ul>{listed}</ul>")
+    more = reliability.confusion_table(evaluation)
+    more += reliability.reliability_figures(evaluation, number)
+    return webpage.details(title, f"{table}{more}<ul>{listed}</ul>")
 
 
 def _method(data: ReportData) -> str:
