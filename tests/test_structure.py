@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "training": {"data", "models", "evaluation", "interop", "partitioning"},
     # launch: its __main__ is a command
     "export": {"data", "models", "evaluation", "interop", "training", "partitioning", "launch"},
-    "baselines": {"evaluation"},
+    "baselines": {"data", "models", "evaluation", "interop", "training", "partitioning"},
 }
 NEVER_IN = {
     "corpus": {"jax", "flax", "tensorflow", "seqio"},
