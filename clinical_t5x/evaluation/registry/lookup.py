@@ -35,6 +35,7 @@ def model_row(key: str) -> ModelRow:
 def row_of_source(source: str) -> ModelRow | None:
     """The row whose weights a Hugging Face id names, case aside; None where there is none."""
     for row in MODELS.values():
-        if row.hub_id is not None and row.hub_id.lower() == source.lower():
+        ids = (row.hub_id, *row.aliases) if row.hub_id else row.aliases
+        if source.lower() in (one.lower() for one in ids):
             return row
     return None

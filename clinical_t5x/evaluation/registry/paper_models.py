@@ -51,6 +51,7 @@ _T5_BASED = (
         command=commands.own_t5("t5_base", "T5_BASE", "gin/models/clinical_base.gin"),
         tokens=_T5_TOKENS,
         unique_tokens=_T5_TOKENS,
+        aliases=("t5-base",),
     ),
     ModelRow(
         key="clinical_t5_base_ckpt",
@@ -115,6 +116,7 @@ _T5_BASED = (
         tokens=_T5_TOKENS,
         unique_tokens=_T5_TOKENS,
         notes=(_ID_INFERRED,),
+        aliases=("t5-large",),
     ),
     ModelRow(
         key="clinical_t5_large",
@@ -152,6 +154,7 @@ _T5_BASED = (
         tokens=_T5_TOKENS,
         unique_tokens=_T5_TOKENS,
         notes=(_ID_INFERRED, "the plots of the paper's code call it T5-3B"),
+        aliases=("t5-3b",),
     ),
 )
 
@@ -172,6 +175,7 @@ _ENCODERS = (
         tokens=TokenCounts(general=2200e9),
         unique_tokens=TokenCounts(general=55e9),
         notes=(_ID_INFERRED,),
+        aliases=("roberta-large",),
     ),
     ModelRow(
         key="bioclinroberta",
@@ -225,6 +229,7 @@ _DECODER = ModelRow(
     tokens=TokenCounts(biomedical=300e9),
     unique_tokens=TokenCounts(biomedical=50e9),
     notes=("since renamed BioMedLM; stanford-crfm/pubmedgpt leads there",),
+    aliases=("stanford-crfm/pubmedgpt",),
 )
 
 _IN_CONTEXT = (

@@ -56,6 +56,7 @@ class ModelRow:
       tokens: Seen in pre-training, repetitions counted (the paper's Tables 2 and 3).
       unique_tokens: Different ones among them (its Table 5).
       notes: What else must be known, uncertain facts among them.
+      aliases: Other Hugging Face ids of the same weights.
     """
 
     key: str
@@ -73,6 +74,7 @@ class ModelRow:
     tokens: TokenCounts
     unique_tokens: TokenCounts
     notes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def hub_id(self) -> str | None:
