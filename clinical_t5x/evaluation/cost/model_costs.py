@@ -1,0 +1,122 @@
+"""The costs of the registry's models: Table 3 with its wrong cells corrected, and exact counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+from clinical_t5x.evaluation.cost.break_even import CLINICAL_WEIGHT, GENERAL_WEIGHT, Side
+from clinical_t5x.evaluation.cost.forward import forward_flops, generation_flops
+from clinical_t5x.evaluation.cost.known_sizes import known_sizes
+from clinical_t5x.evaluation.cost.rule_of_thumb import (
+    INFERENCE_FLOPS,
+    PretrainingFlops,
+    pretraining_flops,
+)
+from clinical_t5x.evaluation.cost.sizes import ModelSizes
+from clinical_t5x.evaluation.registry import MODELS, ModelRow, model_row
+from clinical_t5x.evaluation.registry.published import PRINTED_FLOPS, PrintedFlops
+from clinical_t5x.evaluation.registry.row import IN_CONTEXT
+
+# What the exact counts are of: an input of 512 tokens, an answer of 8.
+READ_TOKENS = 512
+WRITTEN_TOKENS = 8
+
+KINDS = ("general", "biomedical", "clinical")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCost:
+    """What one model costs, in FLOPs.
+
+    Attributes:
+      key: Of its row in the registry.
+      pretraining: 6 P T by kind of text.
+      inference_per_token: 2 P.
+      exact_per_token: Counted product by product: reading 512 tokens and, where the model writes,
+        writing 8, divided by 512. None where the sizes are not public.
+      printed: The paper's Table 3; None for models that it does not have.
+    """
+
+    key: str
+    pretraining: PretrainingFlops
+    inference_per_token: float
+    exact_per_token: float | None
+    printed: PrintedFlops | None
+
+    @property
+    def wrong_cells(self) -> tuple[str, ...]:
+        """Kinds of text whose printed FLOPs are wrong."""
+        return () if self.printed is None else self.printed.without_factor_six
+
+    @property
+    def log_pretraining(self) -> float | None:
+        """Natural logarithm of all pre-training FLOPs: the horizontal axis of the paper's Figure 3.
+
+        None where they are not known.
+        """
+        return math.log(self.pretraining.total) if self.pretraining.total else None
+
+
+def model_cost(key: str) -> ModelCost:
+    """The costs of a row of the registry.
+
+    Raises:
+      UserError: there is no such row.
+    """
+    row = model_row(key)
+    sizes = known_sizes(key)
+    return ModelCost(
+        key=key,
+        pretraining=pretraining_flops(row.parameters, row.tokens),
+        inference_per_token=INFERENCE_FLOPS * row.parameters,
+        exact_per_token=None if sizes is None else exact_per_token(row, sizes),
+        printed=next((printed for printed in PRINTED_FLOPS if printed.model == key), None),
+    )
+
+
+def model_costs(keys: Iterable[str] = MODELS) -> list[ModelCost]:
+    """The costs of several rows, by default of all, in the order given."""
+    return [model_cost(key) for key in keys]
+
+
+def exact_per_token(row: ModelRow, sizes: ModelSizes) -> float:
+    """FLOPs for each token read, answers included; see `ModelCost`."""
+    writes = sizes.decoder is not None and (sizes.encoder is not None or row.use == IN_CONTEXT)
+    if writes:
+        total = generation_flops(sizes, READ_TOKENS, WRITTEN_TOKENS).total
+    else:
+        total = forward_flops(sizes, READ_TOKENS, outputs=0).total
+    return total / READ_TOKENS
+
+
+def side_of_model(
+    key: str,
+    *,
+    weight: float | None = None,
+    pays_pretraining: bool,
+    fine_tuning_tokens: float = 0.0,
+) -> Side:
+    """A row of the registry as one side of a break-even, by the rule of thumb.
+
+    Args:
+      key: The row's.
+      weight: Of its vocabulary; default 1.0 for a model whose text was all clinical, else 1.12
+        (both the paper's).
+      pays_pretraining: Whether its clinical pre-training is still to be paid for. What it was
+        trained on before is there already.
+      fine_tuning_tokens: Of fine-tuning.
+    """
+    row = model_row(key)
+    tokens = row.tokens
+    if weight is None:
+        all_clinical = tokens.clinical and tokens.clinical == tokens.total
+        weight = CLINICAL_WEIGHT if all_clinical else GENERAL_WEIGHT
+    return Side.of_parameters(
+        row.name,
+        row.parameters,
+        weight=weight,
+        pretraining_tokens=(tokens.clinical or 0.0) if pays_pretraining else 0.0,
+        fine_tuning_tokens=fine_tuning_tokens,
+    )
