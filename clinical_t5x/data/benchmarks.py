@@ -154,7 +154,9 @@ def _check_sizes(
     sizes = {split: len({record[key] for record in found}) for split, found in records.items()}
     cure = "download the benchmark again, each file under its own name"
     for split, size in sizes.items():
-        if size > sizes.get("train", size):
+        # Training splits are at least five times as large; a handful of synthetic ones, by chance,
+        # a little smaller.
+        if size > 2 * sizes.get("train", size):
             raise UserError(
                 f"{files['train']} has {sizes['train']:,} {what}, fewer than {files[split]} with"
                 f" {size:,}: the splits are mixed up; {cure}"

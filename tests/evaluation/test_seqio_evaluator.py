@@ -56,6 +56,8 @@ def test_seqio_and_ours_agree(name, home, monkeypatch):
     ours = Evaluator(TaskSpec.of(task), examples, split=SPLIT, resamples=20).run(
         Listed([vocabulary.decode(row) for row in ids]), Provenance("listed", "listed")
     )
+    longest = max(map(len, ids))
+    padded = [[*row, 1, *[0] * (longest - len(row))] for row in ids]
     theirs = seqio.Evaluator(
         mixture_or_task_name=name,
         feature_converter=seqio.EncDecFeatureConverter(pack=False),
@@ -64,7 +66,7 @@ def test_seqio_and_ours_agree(name, home, monkeypatch):
     result = theirs.evaluate(
         compute_metrics=True,
         step=0,
-        predict_fn=lambda dataset: [(k, [*row, 1]) for k, row in enumerate(ids)],
+        predict_fn=lambda dataset: list(enumerate(padded)),
         score_fn=lambda dataset: [(k, 0.0) for k in range(count)],
     )
     values = result.metrics.result()[0] if hasattr(result, "metrics") else result[0].result()
