@@ -54,7 +54,7 @@ def sizes_of_config(config: Config) -> ModelSizes:
 
 
 def _bert(config: Config) -> ModelSizes:
-    return ModelSizes(_encoder_stack(config), None, config["vocab_size"])
+    return _encoder(config, _encoder_stack(config))
 
 
 def _longformer(config: Config) -> ModelSizes:
@@ -69,7 +69,7 @@ def _longformer(config: Config) -> ModelSizes:
         local_layers=config["num_hidden_layers"],
         global_projections=True,
     )
-    return ModelSizes(stack, None, config["vocab_size"])
+    return _encoder(config, stack)
 
 
 def _modernbert(config: Config) -> ModelSizes:
@@ -85,7 +85,11 @@ def _modernbert(config: Config) -> ModelSizes:
         window=config["local_attention"] // 2 * 2 + 1,
         local_layers=local,
     )
-    return ModelSizes(stack, None, config["vocab_size"])
+    return _encoder(config, stack)
+
+
+def _encoder(config: Config, stack: Stack) -> ModelSizes:
+    return ModelSizes(stack, None, config["vocab_size"], (stack.width,))
 
 
 def _encoder_stack(config: Config, **rest: Any) -> Stack:
@@ -111,7 +115,7 @@ def _gpt2(config: Config) -> ModelSizes:
         head_dim=width // heads,
         mlp_dim=config.get("n_inner") or 4 * width,
     )
-    return ModelSizes(None, stack, config["vocab_size"], _tables(config, tied=True))
+    return ModelSizes(None, stack, config["vocab_size"], _tables(config, width, tied=True))
 
 
 def _llama(config: Config) -> ModelSizes:
@@ -119,7 +123,7 @@ def _llama(config: Config) -> ModelSizes:
     # Qwen's configurations name a window that only `use_sliding_window` puts to use.
     if config.get("use_sliding_window") is False:
         stack = _gated_stack({**config, "sliding_window": None})
-    return ModelSizes(None, stack, config["vocab_size"], _tables(config, tied=False))
+    return ModelSizes(None, stack, config["vocab_size"], _tables(config, stack.width, tied=False))
 
 
 def _gated_stack(config: Config, *, memory_width: int | None = None) -> Stack:
@@ -169,7 +173,7 @@ def _t5(config: Config) -> ModelSizes:
         stack(layers, None),
         stack(layers if decoder_layers is None else decoder_layers, config["d_model"]),
         config["vocab_size"],
-        1 if tied else 2,
+        (config["d_model"],) * (1 if tied else 2),
     )
 
 
@@ -179,13 +183,14 @@ def _t5gemma(config: Config) -> ModelSizes:
         _gated_stack(encoder),
         _gated_stack(decoder, memory_width=encoder["hidden_size"]),
         decoder["vocab_size"],
-        # encoder and decoder each have a table; the output's is the decoder's where it is tied
-        1 + _tables(config, tied=True),
+        # the output's table is the decoder's where it is tied
+        (encoder["hidden_size"], *_tables(config, decoder["hidden_size"], tied=True)),
     )
 
 
-def _tables(config: Config, *, tied: bool) -> int:
-    return 1 if config.get("tie_word_embeddings", tied) else 2
+def _tables(config: Config, width: int, *, tied: bool) -> tuple[int, ...]:
+    """Widths of the tables of inputs and output; `tied` is what the family does by default."""
+    return (width,) if config.get("tie_word_embeddings", tied) else (width, width)
 
 
 _READERS: Mapping[str, Callable[[Config], ModelSizes]] = {

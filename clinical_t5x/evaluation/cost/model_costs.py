@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 
 from clinical_t5x.evaluation.cost.break_even import CLINICAL_WEIGHT, GENERAL_WEIGHT, Side
@@ -50,14 +49,6 @@ class ModelCost:
         """Kinds of text whose printed FLOPs are wrong."""
         return () if self.printed is None else self.printed.without_factor_six
 
-    @property
-    def log_pretraining(self) -> float | None:
-        """Natural logarithm of all pre-training FLOPs: the horizontal axis of the paper's Figure 3.
-
-        None where they are not known.
-        """
-        return math.log(self.pretraining.total) if self.pretraining.total else None
-
 
 def model_cost(key: str) -> ModelCost:
     """The costs of a row of the registry.
@@ -102,21 +93,30 @@ def side_of_model(
 
     Args:
       key: The row's.
-      weight: Of its vocabulary; default 1.0 for a model whose text was all clinical, else 1.12
-        (both the paper's).
+      weight: Of its vocabulary; default what is known of it, else 1.0.
       pays_pretraining: Whether its clinical pre-training is still to be paid for. What it was
         trained on before is there already.
       fine_tuning_tokens: Of fine-tuning.
     """
     row = model_row(key)
-    tokens = row.tokens
     if weight is None:
-        all_clinical = tokens.clinical and tokens.clinical == tokens.total
-        weight = CLINICAL_WEIGHT if all_clinical else GENERAL_WEIGHT
+        weight = vocabulary_weight(row) or 1.0
     return Side.of_parameters(
         row.name,
         row.parameters,
         weight=weight,
-        pretraining_tokens=(tokens.clinical or 0.0) if pays_pretraining else 0.0,
+        pretraining_tokens=(row.tokens.clinical or 0.0) if pays_pretraining else 0.0,
         fine_tuning_tokens=fine_tuning_tokens,
     )
+
+
+def vocabulary_weight(row: ModelRow) -> float | None:
+    """Tokens of clinical text in a model's vocabulary over those in Clinical-T5-Base's.
+
+    1.0 for the vocabularies that were made from clinical notes and 1.12 for T5's, both the
+    paper's; None for all others, which nobody has measured.
+    """
+    if row.family != "t5":
+        return None
+    from_notes = row.tokens.clinical is not None and row.tokens.clinical == row.tokens.total
+    return CLINICAL_WEIGHT if from_notes else GENERAL_WEIGHT

@@ -73,18 +73,19 @@ class ModelSizes:
       encoder: None for a decoder alone.
       decoder: None for an encoder alone.
       vocab_size: Rows of the embedding.
-      embeddings: Tables of that size: of inputs, of outputs, or one for all.
+      embedding_widths: Width of each embedding table: one for all, or one each for the inputs of
+        the stacks and for the output.
     """
 
     encoder: Stack | None
     decoder: Stack | None
     vocab_size: int
-    embeddings: int = 1
+    embedding_widths: tuple[int, ...]
 
     @property
     def matrix_parameters(self) -> int:
         """Numbers in embeddings and matrices: all but biases, norms and tables of positions."""
-        total = self.embeddings * self.vocab_size * self.output_stack.width
+        total = self.vocab_size * sum(self.embedding_widths)
         for stack in (self.encoder, self.decoder):
             if stack is not None:
                 attention = stack.self_attention_weights + stack.cross_attention_weights
