@@ -38,6 +38,7 @@ SCHEMA = 1
 RESULTS_FILE = "results.json"
 UNITS_FILE = "units.npz"
 _DEEPEST_RUN = 5  # levels below what the user names
+_NOT_MEASURING = frozenset({"browser", "cost", "registry", "report"})  # packages beside this file
 _NOT_RUNS = frozenset(
     {"results", "predictions", "inference_eval", "training_eval", "train", "token_store", "tfds"}
 )
@@ -331,10 +332,14 @@ def utc_now() -> str:
 
 @functools.cache
 def evaluation_code() -> str:
-    """SHA-256 over the sources of this package: results of other code are made again."""
+    """SHA-256 over the sources of this package: results of other code are made again.
+
+    What only shows results, or says what is known of models, is not part of it.
+    """
     package = Path(__file__).parent
-    sources = sorted(package.rglob("*.py"))
-    return fingerprint({str(path.relative_to(package)): sha256_file(path) for path in sources})
+    sources = [path.relative_to(package) for path in sorted(package.rglob("*.py"))]
+    measuring = [path for path in sources if path.parts[0] not in _NOT_MEASURING]
+    return fingerprint({str(path): sha256_file(package / path) for path in measuring})
 
 
 @functools.cache
