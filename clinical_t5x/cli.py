@@ -12,7 +12,7 @@ from importlib import util
 
 from clinical_t5x import __version__, console
 
-# In the order of the way of the data; a verb is the module of the same name.
+# In the order of the way of the data; a verb is the module of the same name, but for MODULES.
 VERBS = {
     "synthetic": "write a synthetic PhysioNet: no credential needed",
     "prepare": "turn raw notes into a clean corpus, benchmarks into data sets",
@@ -26,13 +26,20 @@ VERBS = {
     "export": "make a checkpoint a program of its own (StableHLO)",
     "precompile": "compile a training run's step before the run",
     "majority": "score the answers that need no model",
+    "finetune": "fine-tune an encoder or decoder of Hugging Face on a benchmark",
+    "prompt": "ask a model or a server, with examples in the prompt (in-context learning)",
     "grid": "models x tasks x fractions x seeds: many runs, a low-resource curve",
     "report": "make tables and charts of results",
+    "models": "the models to compare: where they are, how to run them, what was published",
+    "cost": "FLOPs, break-even, chip-hours and prices of models",
     "browse": "look at predictions beside gold, on a page of your own",
     "convert": "convert checkpoints from and to Hugging Face and T5X",
     "plan": "say what a run needs in memory and time",
     "demo": "the whole way on synthetic data, in minutes",
 }
+
+# clinical_t5x.models is the package of networks.
+MODULES = {"models": "model_list"}
 
 
 def main() -> None:
@@ -49,12 +56,17 @@ def main() -> None:
     if first not in _available():
         console.run_command(_refuse, arguments)
     sys.argv = [f"clinical-t5x {first}", *arguments[1:]]
-    runpy.run_module(f"clinical_t5x.{first}", run_name="__main__", alter_sys=True)
+    runpy.run_module(module_of(first), run_name="__main__", alter_sys=True)
+
+
+def module_of(verb: str) -> str:
+    """The module that is a verb's command."""
+    return f"clinical_t5x.{MODULES.get(verb, verb)}"
 
 
 def _available() -> dict[str, str]:
     """The verbs of this installation."""
-    return {verb: line for verb, line in VERBS.items() if util.find_spec(f"clinical_t5x.{verb}")}
+    return {verb: line for verb, line in VERBS.items() if util.find_spec(module_of(verb))}
 
 
 def _refuse(arguments: list[str]) -> int:
@@ -72,6 +84,7 @@ def _help() -> str:
             *verbs,
             "",
             "--version prints the version; every verb is also python -m clinical_t5x.VERB",
+            "(but models: python -m clinical_t5x.model_list)",
         ]
     )
 

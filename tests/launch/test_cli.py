@@ -1,6 +1,7 @@
 """`clinical-t5x VERB`: every command under one name."""
 
 import ast
+import sys
 
 import pytest
 
@@ -54,4 +55,12 @@ def test_every_command_module_is_a_verb():
         guards = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.If)]
         if any("__main__" in ast.unparse(guard.test) for guard in guards):
             commands.add(path.stem)
-    assert commands - {"cli"} <= set(cli.VERBS)
+    verbs = {cli.module_of(verb).removeprefix("clinical_t5x.") for verb in cli.VERBS}
+    assert commands - {"cli"} <= verbs
+
+
+def test_a_verb_may_be_a_module_of_another_name(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "clinical_t5x.model_list", raising=False)
+    code, out, _ = call(monkeypatch, capsys, "models", "--group", "today")
+    assert code == 0
+    assert "t5gemma" in out and "t5_base" not in out

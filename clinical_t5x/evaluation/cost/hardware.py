@@ -64,6 +64,38 @@ def chip_hours(
     return ChipHours(flops / (peak * mfu) / _SECONDS_AN_HOUR, device_kind, peak, mfu)
 
 
+@dataclasses.dataclass(frozen=True)
+class PricedWork:
+    """A piece of work on a named chip.
+
+    Attributes:
+      name: What it is.
+      flops: Of the mathematics.
+      chip_hours: At the supposed share of the peak.
+      price: In the currency of the price given; None without one.
+    """
+
+    name: str
+    flops: float
+    chip_hours: float
+    price: float | None
+
+
+def priced_work(
+    name: str,
+    flops: float,
+    device_kind: str,
+    *,
+    mfu: float,
+    devices_a_chip: int = 1,
+    price_per_chip_hour: float | None = None,
+) -> PricedWork:
+    """The time and the price of a piece of work; see `chip_hours`."""
+    needed = chip_hours(flops, device_kind, mfu=mfu, devices_a_chip=devices_a_chip)
+    price = None if price_per_chip_hour is None else needed.price(price_per_chip_hour)
+    return PricedWork(name, flops, needed.hours, price)
+
+
 def endpoint_price(
     input_tokens: float,
     output_tokens: float,

@@ -44,9 +44,10 @@ def measured_run(directory: str | os.PathLike) -> MeasuredRun:
     file = epath.Path(directory) / _METRICS_FILE
     if not file.exists():
         raise UserError(f"{file} does not exist; name a MODEL_DIR of a training run")
-    windows = {line["step"]: line for line in _lines(file) if line.get("split") == "train"}
+    lines = [line for line in _lines(file) if line.get("split") == "train"]
+    windows = {line["step"]: line for line in lines if "seconds" in line}
     if not windows:
-        raise UserError(f"{file} has no line of training yet")
+        raise UserError(f"{file} has no line with the time of training yet")
     step_seconds = total_seconds = tokens = flops = 0.0
     for line in windows.values():
         seconds = line["seconds"]

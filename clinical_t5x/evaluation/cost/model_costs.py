@@ -5,11 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.cost.break_even import CLINICAL_WEIGHT, GENERAL_WEIGHT, Side
-from clinical_t5x.evaluation.cost.forward import forward_flops, generation_flops
+from clinical_t5x.evaluation.cost.forward import (
+    forward_flops,
+    generation_flops,
+    training_flops_exact,
+)
 from clinical_t5x.evaluation.cost.known_sizes import known_sizes
 from clinical_t5x.evaluation.cost.rule_of_thumb import (
     INFERENCE_FLOPS,
+    TRAINING_FLOPS,
     PretrainingFlops,
     pretraining_flops,
 )
@@ -18,9 +24,14 @@ from clinical_t5x.evaluation.registry import MODELS, ModelRow, model_row
 from clinical_t5x.evaluation.registry.published import PRINTED_FLOPS, PrintedFlops
 from clinical_t5x.evaluation.registry.row import IN_CONTEXT
 
-# What the exact counts are of: an input of 512 tokens, an answer of 8.
+# What exact counts of inference are of: an input of 512 tokens, an answer of 8.
 READ_TOKENS = 512
 WRITTEN_TOKENS = 8
+
+# And those of training: inputs of 512 tokens; the targets of T5's span corruption, which belong to
+# them, or words predicted at 15 % of an encoder's positions and at all of a decoder's.
+TARGET_TOKENS = 114
+_MASKED_SHARE = 0.15
 
 KINDS = ("general", "biomedical", "clinical")
 
@@ -35,6 +46,7 @@ class ModelCost:
       inference_per_token: 2 P.
       exact_per_token: Counted product by product: reading 512 tokens and, where the model writes,
         writing 8, divided by 512. None where the sizes are not public.
+      exact_training_per_token: The same for pre-training on inputs of 512 tokens.
       printed: The paper's Table 3; None for models that it does not have.
     """
 
@@ -42,6 +54,7 @@ class ModelCost:
     pretraining: PretrainingFlops
     inference_per_token: float
     exact_per_token: float | None
+    exact_training_per_token: float | None
     printed: PrintedFlops | None
 
     @property
@@ -63,6 +76,7 @@ def model_cost(key: str) -> ModelCost:
         pretraining=pretraining_flops(row.parameters, row.tokens),
         inference_per_token=INFERENCE_FLOPS * row.parameters,
         exact_per_token=None if sizes is None else exact_per_token(row, sizes),
+        exact_training_per_token=None if sizes is None else exact_training_per_token(sizes),
         printed=next((printed for printed in PRINTED_FLOPS if printed.model == key), None),
     )
 
@@ -82,14 +96,27 @@ def exact_per_token(row: ModelRow, sizes: ModelSizes) -> float:
     return total / READ_TOKENS
 
 
+def exact_training_per_token(sizes: ModelSizes) -> float:
+    """FLOPs of pre-training for each token of input; see `ModelCost`."""
+    alone = sizes.decoder is None or sizes.encoder is None
+    total = training_flops_exact(
+        sizes,
+        READ_TOKENS,
+        targets_length=0 if alone else TARGET_TOKENS,
+        outputs=round(_MASKED_SHARE * READ_TOKENS) if sizes.decoder is None else None,
+    )
+    return total.total / READ_TOKENS
+
+
 def side_of_model(
     key: str,
     *,
     weight: float | None = None,
     pays_pretraining: bool,
     fine_tuning_tokens: float = 0.0,
+    exact: bool = False,
 ) -> Side:
-    """A row of the registry as one side of a break-even, by the rule of thumb.
+    """A row of the registry as one side of a break-even.
 
     Args:
       key: The row's.
@@ -97,13 +124,24 @@ def side_of_model(
       pays_pretraining: Whether its clinical pre-training is still to be paid for. What it was
         trained on before is there already.
       fine_tuning_tokens: Of fine-tuning.
+      exact: Whether tokens cost what exact counts say, instead of 6 P and 2 P.
+
+    Raises:
+      UserError: there is no such row, or an exact count of one whose sizes are not public.
     """
     row = model_row(key)
     if weight is None:
         weight = vocabulary_weight(row) or 1.0
-    return Side.of_parameters(
+    cost = model_cost(key)
+    training, inference = TRAINING_FLOPS * row.parameters, cost.inference_per_token
+    if exact:
+        if cost.exact_per_token is None:
+            raise UserError(f"the sizes of {row.name} are not public: leave --exact out")
+        training, inference = cost.exact_training_per_token, cost.exact_per_token
+    return Side(
         row.name,
-        row.parameters,
+        training,
+        inference,
         weight=weight,
         pretraining_tokens=(row.tokens.clinical or 0.0) if pays_pretraining else 0.0,
         fine_tuning_tokens=fine_tuning_tokens,

@@ -57,5 +57,5 @@ def test_a_run_that_counts_no_flops_has_none(tmp_path):
 def test_what_is_no_run_is_said(tmp_path):
     with pytest.raises(UserError, match="does not exist; name a MODEL_DIR"):
         measured_run(tmp_path)
-    with pytest.raises(UserError, match="no line of training"):
+    with pytest.raises(UserError, match="no line with the time of training"):
         measured_run(write(tmp_path, [{"step": 0, "split": "run"}]))
