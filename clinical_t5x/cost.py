@@ -4,6 +4,7 @@ clinical-t5x cost                                             # Table 3 of the p
 clinical-t5x cost --break_even clinical_t5_large flan_t5_xxl  # when is the first cheaper?
 clinical-t5x cost --chip v5e --price_per_chip_hour 1.5        # pre-training, as time and money
 clinical-t5x cost --config models/my_encoder --length 512     # any model, counted exactly
+clinical-t5x cost --endpoint_tokens 3M,90k --price_per_million 2,8   # what a server bills
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 def main(argv: Sequence[str]) -> int:
     """Print what was asked for, by default the corrected Table 3 and the paper's break-even."""
     options = _parser().parse_args(argv)
-    if options.csv is not None and (options.config is not None or options.run is not None):
-        raise UserError("--csv writes the table of models: leave --config and --run out")
+    others = [name for name in ("config", "run", "endpoint_tokens") if getattr(options, name)]
+    if len(others) > 1 or (others and options.csv is not None):
+        raise UserError(f"--{others[0]} is a question of its own: ask one at a time")
     if options.config is not None:
         summary = _count_config(options)
     elif options.run is not None:
         summary = _show_run(options)
+    elif options.endpoint_tokens is not None:
+        summary = _bill(options)
     else:
         summary = _compare(options)
     if options.json:
@@ -60,10 +64,10 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     terminal.print()
     terminal.print(screen.sides_table(found))
     terminal.print(f"\n{screen.SIDES_CAPTION}", markup=False)
-    if times:
+    for title, works in times.items():
         of_share = f"{options.mfu:.0%} of the peak of {options.chip}"
-        terminal.print(f"\n[bold]Pre-training at {of_share}[/bold]\n")
-        terminal.print(screen.time_table(times))
+        terminal.print(f"\n[bold]{title} at {of_share}[/bold]\n")
+        terminal.print(screen.time_table(works))
     if options.csv is not None:
         _write_csv(options.csv, screen.flat_rows(costs))
         terminal.print(f"\nWritten: {options.csv}", markup=False)
@@ -72,7 +76,9 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "models": [_cost_json(cost) for cost in costs],
         "break_even": screen.break_even_json(found, options.tokens_a_year),
-        "pretraining_time": [dataclasses.asdict(time) for time in times],
+        "times": {
+            title: [dataclasses.asdict(work) for work in works] for title, works in times.items()
+        },
     }
 
 
@@ -84,7 +90,7 @@ def _break_even(options: argparse.Namespace) -> Any:
     from clinical_t5x.evaluation.cost import break_even
 
     first, second = options.break_even
-    weights = _weights(options.weights)
+    weights = [None, None] if options.weights is None else _pair("weights", options.weights)
     sides = [
         _side(first, weights[0], options, options.pretraining_tokens, pays=True),
         _side(second, weights[1], options, None, pays=False),
@@ -126,37 +132,59 @@ def _side(
     return side
 
 
-def _weights(text: str | None) -> list[float | None]:
-    if text is None:
-        return [None, None]
+def _pair(flag: str, text: str) -> list[float]:
     parts = text.split(",")
     if len(parts) != 2:
-        raise UserError(f"--weights {text}: two numbers, such as 1.0,1.12")
+        raise UserError(f"--{flag} {text}: two numbers with a comma between")
     return [_amount(part) for part in parts]
 
 
-def _times(options: argparse.Namespace, costs: Sequence[Any]) -> list[Any]:
-    """Chip-hours of every pre-training whose FLOPs are known."""
-    from clinical_t5x.evaluation.cost import hardware
+def _times(options: argparse.Namespace, costs: Sequence[Any]) -> dict[str, list[Any]]:
+    """Chip-hours of pre-training, where its FLOPs are known, and of reading, by title."""
+    if options.chip is None:
+        for flag in ("price_per_chip_hour", "read"):
+            if getattr(options, flag) is not None:
+                raise UserError(f"--{flag} needs --chip, such as --chip v5e")
+        return {}
+    works = {"Pre-training": {cost.key: cost.pretraining.total for cost in costs}}
+    if options.read is not None:
+        title = f"Reading {options.read / 1e9:,.4g}B tokens (2 P T)"
+        works[title] = {cost.key: cost.inference_per_token * options.read for cost in costs}
+    return {title: _timed(of_models, options) for title, of_models in works.items()}
+
+
+def _timed(work: dict[str, float | None], options: argparse.Namespace) -> list[Any]:
+    from clinical_t5x.evaluation.cost.hardware import priced_work
     from clinical_t5x.evaluation.registry import model_row
 
-    if options.chip is None:
-        if options.price_per_chip_hour is not None:
-            raise UserError("--price_per_chip_hour needs --chip, such as --chip v5e")
-        return []
     chip = _chip(options.chip)
     return [
-        hardware.priced_work(
-            model_row(cost.key).name,
-            cost.pretraining.total,
+        priced_work(
+            model_row(key).name,
+            flops,
             chip.device_kind,
             mfu=options.mfu,
             devices_a_chip=chip.devices,
             price_per_chip_hour=options.price_per_chip_hour,
         )
-        for cost in costs
-        if cost.pretraining.total is not None
+        for key, flops in work.items()
+        if flops is not None
     ]
+
+
+def _bill(options: argparse.Namespace) -> dict[str, Any]:
+    """What a server that bills by tokens takes."""
+    from clinical_t5x.evaluation.cost.hardware import endpoint_price
+
+    if options.price_per_million is None:
+        raise UserError("--endpoint_tokens needs --price_per_million IN,OUT: none is built in")
+    read, written = _pair("endpoint_tokens", options.endpoint_tokens)
+    per_input, per_output = _pair("price_per_million", options.price_per_million)
+    price = endpoint_price(
+        read, written, per_million_input=per_input, per_million_output=per_output
+    )
+    console.say(f"{read:,.0f} tokens read and {written:,.0f} written: {price:,.2f}")
+    return {"input_tokens": read, "output_tokens": written, "price": price}
 
 
 def _chip(name: str) -> Any:
@@ -315,19 +343,15 @@ def _add_break_even(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_money(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("time and money")
-    group.add_argument("--chip", metavar="NAME", help="chip-hours of pre-training: v3, v5e, h100")
-    group.add_argument(
-        "--mfu",
-        type=float,
-        default=0.4,
-        metavar="SHARE",
-        help="supposed share of peak (%(default)s)",
-    )
-    group.add_argument("--price_per_chip_hour", type=_argument, metavar="P", help="in any currency")
-    group.add_argument(
-        "--price_per_hour", type=_argument, metavar="P", help="of all devices of --run"
-    )
+    group = parser.add_argument_group("time and money (no price is built in; any currency)")
+    add = group.add_argument
+    add("--chip", metavar="NAME", help="chip-hours of pre-training, on v3, v5e, h100, ...")
+    add("--read", type=_argument, metavar="N", help="and of reading N tokens")
+    add("--mfu", type=float, default=0.4, metavar="SHARE", help="supposed part of the peak (0.4)")
+    add("--price_per_chip_hour", type=_argument, metavar="P", help="of one chip")
+    add("--endpoint_tokens", metavar="IN,OUT", help="tokens that a server reads and writes")
+    add("--price_per_million", metavar="IN,OUT", help="what it takes for a million of each")
+    add("--price_per_hour", type=_argument, metavar="P", help="of all devices of --run")
 
 
 def _argument(text: str) -> float:

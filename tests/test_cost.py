@@ -67,10 +67,20 @@ def test_exact_costs_move_the_break_even(capsys):
 def test_chip_hours_and_prices(capsys):
     arguments = ("--models", "clinical_t5_large,gpt3", "--chip", "v3", "--mfu", "0.5")
     document = as_json(capsys, *arguments, "--price_per_chip_hour", "2")
-    [time] = document["pretraining_time"]  # nobody knows GPT-3's
+    [time] = document["times"]["Pre-training"]  # nobody knows GPT-3's
     assert time["chip_hours"] == pytest.approx(6 * 770e6 * 38e9 / (123e12 * 0.5) / 3600)
     assert time["price"] == 2 * time["chip_hours"]
     assert "price" not in shown(capsys, *arguments)
+    times = as_json(capsys, *arguments, "--read", "15B")["times"]
+    large, gpt3 = times["Reading 15B tokens (2 P T)"]
+    assert large["flops"] == 2 * 770e6 * 15e9
+    assert gpt3["chip_hours"] == pytest.approx(large["chip_hours"] * 175e9 / 770e6)
+
+
+def test_a_servers_bill(capsys):
+    arguments = ("--endpoint_tokens", "2M,500k", "--price_per_million", "3,15")
+    assert as_json(capsys, *arguments)["price"] == pytest.approx(2 * 3 + 0.5 * 15)
+    assert "2,000,000 tokens read and 500,000 written: 13.50" in shown(capsys, *arguments)
 
 
 def test_csv_has_right_and_printed_values(capsys, tmp_path):
@@ -120,7 +130,11 @@ def test_a_run_is_measured(capsys, tmp_path):
         (("--price_per_chip_hour", "2"), "needs --chip"),
         (("--config", "/nowhere"), "does not exist"),
         (("--run", "/nowhere"), "does not exist"),
-        (("--run", "/nowhere", "--csv", "x"), "leave --config and --run out"),
+        (("--run", "/nowhere", "--csv", "x"), "--run is a question of its own"),
+        (("--run", "/nowhere", "--config", "x"), "one at a time"),
+        (("--read", "1B"), "--read needs --chip"),
+        (("--endpoint_tokens", "1,2"), "none is built in"),
+        (("--endpoint_tokens", "1", "--price_per_million", "1,1"), "two numbers"),
     ],
 )
 def test_mistakes_are_said(arguments, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 
 def own_t5(key: str, directory: str, network: str) -> str:
     """A T5 with its own vocabulary, fine-tuned by this project's trainer.
@@ -16,8 +18,17 @@ def own_t5(key: str, directory: str, network: str) -> str:
             f"python -m clinical_t5x.vocabulary extend {directory}/spiece.model --name clinical",
             f"python -m clinical_t5x.convert {directory} runs/{key} --to native"
             " --extend_vocabulary clinical",
-            f"python -m clinical_t5x.grid --out runs/grid_{key} --preset paper"
-            f" --model_gin {network} --model {key}=runs/{key}",
+            _scored(key, f"runs/{key}", network),
+        ]
+    )
+
+
+def tagged_t5(key: str, directory: str, network: str) -> str:
+    """A T5 whose checkpoint has rows for the 15 tags already: only its vocabulary lacks them."""
+    return "\n".join(
+        [
+            f"python -m clinical_t5x.vocabulary extend {directory}/spiece.model --name clinical",
+            _scored(key, directory, network),
         ]
     )
 
@@ -27,9 +38,16 @@ def pretrained_here(key: str, recipe: str, network: str) -> str:
     return "\n".join(
         [
             f"python -m t5x.train --gin_file={recipe}",
-            f"python -m clinical_t5x.grid --out runs/grid_{key} --preset paper"
-            f" --model_gin {network} --model {key}=runs/{recipe.split('/')[-1].split('.')[0]}",
+            _scored(key, f"runs/{PurePosixPath(recipe).stem}", network),
         ]
+    )
+
+
+def _scored(key: str, checkpoint: str, network: str) -> str:
+    """Fine-tuned with the paper's recipe on the three benchmarks, three seeds each."""
+    return (
+        f"python -m clinical_t5x.grid --out runs/grid_{key} --preset paper --fractions 1"
+        f" --model_gin {network} --model {key}={checkpoint}"
     )
 
 

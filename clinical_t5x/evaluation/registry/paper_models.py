@@ -65,7 +65,7 @@ _T5_BASED = (
         licence=_PHYSIONET,
         use=FINE_TUNING,
         preset="t5",
-        command=commands.own_t5(
+        command=commands.tagged_t5(
             "clinical_t5_base_ckpt", "CLINICAL_T5_BASE", "gin/models/clinical_base.gin"
         ),
         tokens=TokenCounts(general=34e9, biomedical=0.5e9, clinical=13e9),
@@ -73,6 +73,8 @@ _T5_BASED = (
         notes=(
             "the directory is called Clinical-T5-Base: that is this model, trained on from T5-Base",
             "gin/clinical_base_ckpt.gin trains one anew",
+            "whether its 15 tags have the ids that `extend` gives (32,100 to 32,114) could not be"
+            " looked up: compare with the tokenizer beside it",
             _RELEASED,
         ),
     ),

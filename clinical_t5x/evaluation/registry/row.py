@@ -51,7 +51,8 @@ class ModelRow:
       source: Where the weights are: a Hugging Face id, or words.
       licence: Of the weights, as their card says.
       use: "fine-tuning" or "in-context", as in the paper.
-      preset: The fine-tuning preset that has its hyperparameters; None for in-context models.
+      preset: What has its hyperparameters: a preset of `finetune`, or "t5" for `grid`'s preset
+        "paper"; None for in-context models.
       command: What to type, one command a line; capitals are directories and names of yours.
       tokens: Seen in pre-training, repetitions counted (the paper's Tables 2 and 3).
       unique_tokens: Different ones among them (its Table 5).

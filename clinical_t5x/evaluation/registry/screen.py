@@ -115,7 +115,7 @@ def facts(row: ModelRow) -> list[tuple[str, str]]:
         ("parameters", size(row.parameters)),
         ("from", row.source),
         ("licence", row.licence),
-        ("use", row.use + (f", preset {row.preset}" if row.preset else "")),
+        ("use", row.use),
         ("tokens seen", _tokens(row.tokens)),
         ("different ones", _tokens(row.unique_tokens)),
     ]
