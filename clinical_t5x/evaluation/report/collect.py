@@ -1,4 +1,6 @@
-"""What a report is about: evaluations, loss curves and corpus counts found in run directories."""
+"""What a report is about: evaluations, loss curves and corpus counts found in run directories, and
+what the paper published, where it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,11 @@ from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.evaluation.entropy import ENTROPY_FILE
+from clinical_t5x.evaluation.report import low_resource
+from clinical_t5x.evaluation.report.cost_table import CostTable, cost_table
+from clinical_t5x.evaluation.report.learning_curve import LearningCurve
+from clinical_t5x.evaluation.report.main_table import NONE, PUBLISHED, MainTable, main_table
+from clinical_t5x.evaluation.report.significance import Matrix, significance
 from clinical_t5x.evaluation.report.table import (
     DifferenceLine,
     Row,
@@ -69,11 +76,30 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class ReportData:
-    """Everything a report shows."""
+    """Everything a report shows.
+
+    Attributes:
+      split: that was scored.
+      table: measured and published lines.
+      rows: what was measured.
+      differences: pre-trained against from scratch.
+      matrices: all measured systems against each other, for each metric.
+      learning: score against fraction by the name of its figure; measured and published in one
+        where they compare.
+      costs: of the models that the table has.
+      evaluations: of the rows, one for each seed.
+      curves: losses of runs.
+      corpus: manifest of a prepared corpus.
+      command: how the report was asked for.
+    """
 
     split: str
+    table: MainTable
     rows: tuple[Row, ...]
     differences: tuple[DifferenceLine, ...]
+    matrices: tuple[Matrix, ...]
+    learning: dict[str, LearningCurve]
+    costs: CostTable
     evaluations: tuple[Evaluation, ...]
     curves: tuple[Curve, ...]
     corpus: dict[str, Any] | None
@@ -85,32 +111,39 @@ class ReportData:
         flags = [evaluation.results[0].synthetic for evaluation in self.evaluations]
         if self.corpus is not None:
             flags.append(bool(self.corpus.get("synthetic")))
-        if all(flags):
+        published = PUBLISHED in self.table.origins
+        if any(flags) and all(flags) and not published:
             return "all"
         return "some" if any(flags) else "none"
 
 
 def collect(
-    run_directories: Sequence[str | os.PathLike],
+    run_directories: Sequence[str | os.PathLike] = (),
     *,
     split: str = "test",
+    published: str = NONE,
     corpus: str | os.PathLike | None = None,
     command: str = "",
 ) -> ReportData:
     """Read everything a report needs.
 
     Args:
-      run_directories: run directories, or parents of several.
+      run_directories: run directories, or parents of several; none for a report of the paper.
       split: the split to report.
+      published: which of the paper's models stand beside them: "none", "main" or "all".
       corpus: directory of a prepared corpus, for its counts.
       command: how the report was asked for, to be printed in it.
 
     Raises:
-      UserError: when there is no complete evaluation, or results cannot stand side by side.
+      UserError: when there is nothing to report, or results cannot stand side by side.
     """
+    if published != NONE and split != "test":
+        raise UserError(f"the paper's numbers are of the test split, not of {split}; leave one out")
+    if published == NONE and not run_directories:
+        raise UserError("there is nothing to report: name runs, or ask for the paper's numbers")
     everything = find_evaluations(run_directories)
     chosen = _latest([e for e in everything if e.results[0].split == split])
-    if not chosen:
+    if run_directories and not chosen:
         splits = sorted({e.results[0].split for e in everything})
         there = f"; there are results on {', '.join(splits)} (--split)" if splits else ""
         raise UserError(
@@ -119,15 +152,34 @@ def collect(
             " clinical_t5x.eval"
         )
     rows = main_rows(chosen)
+    table = main_table(rows, published)
     return ReportData(
         split=split,
+        table=table,
         rows=tuple(rows),
         differences=tuple(paired_differences(rows)),
+        matrices=tuple(significance(rows)),
+        learning=_learning(chosen, rows, table, split),
+        costs=cost_table(table, chosen),
         evaluations=tuple(chosen),
         curves=tuple(_curves(run_directories, everything)),
         corpus=None if corpus is None else _corpus(corpus),
         command=command,
     )
+
+
+def _learning(
+    evaluations: Sequence[Evaluation], rows: Sequence[Row], table: MainTable, split: str
+) -> dict[str, LearningCurve]:
+    """Learning curves by the name of their figure."""
+    measured = low_resource.measured_curve(evaluations, rows, split=split)
+    published = low_resource.published_curve() if PUBLISHED in table.origins else None
+    if measured is None or published is None:
+        only = measured or published
+        return {} if only is None else {"curve": only}
+    if table.is_apart:
+        return {"curve": measured, "curve_paper": published}
+    return {"curve": low_resource.together(measured, published)}
 
 
 def _latest(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -29,7 +29,7 @@ from clinical_t5x.evaluation.results import (
 )
 
 # What is drawn and tested of each benchmark.
-_DRAWN = {"mednli": "accuracy", "radqa": "f1", "clip": "micro_f1"}
+DRAWN = {"mednli": "accuracy", "radqa": "f1", "clip": "micro_f1"}
 
 MAJORITY, SCRATCH = "majority", "scratch"
 
@@ -42,7 +42,8 @@ class Point:
       fraction: Of the training split.
       value: Mean over seeds.
       low, high: 95 % interval; None where there are too few units for one.
-      method: "hierarchical" (over seeds and units), "bca" (over units) or "none".
+      method: "hierarchical" (over seeds and units), "bca" (over units), "none", or of published
+        points "std": plus and minus a standard deviation over seeds, not an interval.
       by_seed: The score of each training seed.
     """
 
@@ -56,11 +57,15 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One system's points on one metric, in order of fraction."""
+    """One system's points on one metric, in order of fraction.
+
+    `published` lines are the paper's, the others were measured.
+    """
 
     initialisation: str
     model: str
     points: tuple[Point, ...]
+    published: bool = False
 
     @property
     def title(self) -> str:
@@ -82,16 +87,27 @@ class Test:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reference:
+    """A score that no fraction of the training split belongs to: of a model that was prompted."""
+
+    name: str
+    value: float
+    published: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Panel:
     """One metric of one task: every system's line, and the baseline.
 
     Attributes:
       column: The metric.
-      lines: From scratch, pre-trained, others.
+      lines: From scratch, pre-trained, others; published ones last.
       majority: The baseline's score, or None.
-      n, n_units, unit: What was scored, and what was resampled.
+      n, n_units, unit: What was scored, and what was resampled; 0 where nothing was measured.
       is_sample: Whether that was a sample of the split.
       examples: Training examples by fraction, where they are known.
+      counted: What those are.
+      references: Models without training examples.
     """
 
     column: Column
@@ -102,6 +118,8 @@ class Panel:
     unit: str
     is_sample: bool
     examples: Mapping[float, int]
+    counted: str = "examples"
+    references: tuple[Reference, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +147,11 @@ class LearningCurve:
         """How the intervals were made."""
         points = [point for panel in self.panels for line in panel.lines for point in line.points]
         return {point.method for point in points} - {"none"}
+
+    @property
+    def origins(self) -> set[bool]:
+        """Whether lines are published, for all lines."""
+        return {line.published for panel in self.panels for line in panel.lines}
 
 
 def learning_curve(
@@ -158,7 +181,7 @@ def learning_curve(
     if not any(e.results[0].initialisation != MAJORITY for e in chosen):
         raise UserError(f"there is no result on the {split} split to draw yet")
     check_comparable(chosen)
-    known = {name: FAMILIES[name] for name in _DRAWN} | dict(families or {})
+    known = {name: FAMILIES[name] for name in DRAWN} | dict(families or {})
     by_system = _by_system(chosen, known)
     names = {initialisation for _, initialisation, _ in by_system} - {MAJORITY}
     if reference is None:
@@ -229,7 +252,7 @@ def _columns(family: MetricFamily) -> list[Column]:
     known = [column for column in COLUMNS if column.family == family.name]
     if not known:
         known = [Column(family.name, name, family.name, name) for name in family.headline]
-    drawn = _DRAWN.get(family.name, known[0].metric if known else "")
+    drawn = DRAWN.get(family.name, known[0].metric if known else "")
     return sorted(known, key=lambda column: column.metric != drawn)
 
 
@@ -329,8 +352,9 @@ def _tests(
 
 
 CSV_FIELDS = (
-    "kind", "task", "metric", "system", "network", "fraction", "training_examples", "value", "low",
-    "high", "method", "by_seed", "p_value", "p_holm", "n", "n_units", "unit", "split", "synthetic",
+    "kind", "origin", "task", "metric", "system", "network", "fraction", "training_examples",
+    "value", "low", "high", "method", "by_seed", "p_value", "p_holm", "n", "n_units", "unit",
+    "split", "synthetic",
 )  # fmt: skip
 
 
@@ -345,12 +369,16 @@ def rows_as_dicts(curve: LearningCurve) -> list[dict[str, Any]]:
         }  # fmt: skip
         if panel.majority is not None:
             baseline = {"kind": "baseline", "system": MAJORITY, "value": panel.majority}
-            found.append(baseline | of_panel)
+            found.append(baseline | {"origin": "measured"} | of_panel)
+        for reference in panel.references:
+            value = {"kind": "in-context", "system": reference.name, "value": reference.value}
+            found.append(value | {"origin": _origin(reference.published)} | of_panel)
         for line in panel.lines:
             for point in line.points:
                 found.append(
                     {
-                        "kind": "score", "system": line.initialisation, "network": line.model,
+                        "kind": "score", "origin": _origin(line.published),
+                        "system": line.initialisation, "network": line.model,
                         "fraction": point.fraction, "value": point.value, "low": point.low,
                         "training_examples": panel.examples.get(point.fraction),
                         "high": point.high, "method": point.method,
@@ -361,7 +389,8 @@ def rows_as_dicts(curve: LearningCurve) -> list[dict[str, Any]]:
         difference = test.difference
         found.append(
             {
-                "kind": "difference", "task": test.column.family, "metric": test.column.metric,
+                "kind": "difference", "origin": "measured", "task": test.column.family,
+                "metric": test.column.metric,
                 "system": f"{test.first} minus {test.second}", "fraction": test.fraction,
                 "value": difference.value, "low": difference.interval.low,
                 "high": difference.interval.high, "method": difference.interval.method,
@@ -370,6 +399,10 @@ def rows_as_dicts(curve: LearningCurve) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return found
+
+
+def _origin(published: bool) -> str:
+    return "published" if published else "measured"
 
 
 def csv_text(curve: LearningCurve) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.evaluation.report.charts import style_of
 from clinical_t5x.evaluation.report.learning_curve import LearningCurve, Line, Panel, Point
-from clinical_t5x.webpage import GREY, Chart
+from clinical_t5x.evaluation.report.picture import Picture
+from clinical_t5x.webpage import GREY, INK
 
 _PANELS_A_ROW = 2
 _PANEL_HEIGHT = 3.3  # inches
@@ -18,25 +18,17 @@ _LABEL_GAP = 0.062  # of the axis' height, at least between two labels
 # the labels; and how far systems stand beside each other, so that intervals can be told apart.
 _ROOM, _ROOM_FOR_LABELS, _DODGE, _WIDEST = 0.09, 0.58, 0.032, 0.1
 _ROOM_IN_A_WIDE_PANEL = 0.22
+_PROMPTED = (0, (4, 1.5, 1, 1.5))  # dash and dot
 
 
-def svg_for_page(curve: LearningCurve) -> str:
-    """The picture as SVG that can stand inside HTML."""
-    with Chart("learning-curve", height=_height(curve)) as chart:
-        _draw(chart.figure, curve)
-        return chart.svg()
+def picture(curve: LearningCurve, words: str, caption: str, *, name: str = "curve") -> Picture:
+    """The curve as a picture for a page and for files."""
+    return Picture(name, _height(curve), lambda chart: _draw(chart.figure, curve), words, caption)
 
 
 def picture_files(curve: LearningCurve) -> dict[str, bytes]:
     """The picture as files of its own, by ending: "svg" and "png" (200 dots per inch)."""
-    found = {}
-    with Chart("learning-curve", height=_height(curve)) as chart:
-        _draw(chart.figure, curve)
-        for ending, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
-            buffer = io.BytesIO()
-            chart.figure.savefig(buffer, format=ending, facecolor="white", **options)
-            found[ending] = buffer.getvalue()
-    return found
+    return picture(curve, "", "").files()
 
 
 def _height(curve: LearningCurve) -> float:
@@ -44,26 +36,117 @@ def _height(curve: LearningCurve) -> float:
 
 
 def _draw(figure: Any, curve: LearningCurve) -> None:
+    """Draw all panels; where published lines are among them, the last place says how to read."""
     columns = min(_PANELS_A_ROW, len(curve.panels))
     rows = -(-len(curve.panels) // columns)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     room = _ROOM_FOR_LABELS if columns > 1 else _ROOM_IN_A_WIDE_PANEL
+    styles = _Styles.of(curve)
     for axes, panel in zip(places, curve.panels, strict=False):
-        _draw_panel(axes, panel, room)
-    for axes in places[len(curve.panels) :]:
-        axes.set_visible(False)
+        _draw_panel(axes, panel, styles, room)
+    free = places[len(curve.panels) :]
+    for axes in free:
+        axes.set_axis_off()
+    if styles.with_published:
+        _write_key(figure, free[0] if len(free) else None, curve)
 
 
-def _draw_panel(axes: Any, panel: Panel, room_for_labels: float) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Styles:
+    """The same style for a system in every panel, whether measured or published.
+
+    Attributes:
+      systems: In the order of their styles.
+      with_published: Whether any line is published: then line styles tell the two kinds apart.
+      in_both: Names that are on lines of both kinds.
+    """
+
+    systems: tuple[tuple[str, str], ...]
+    with_published: bool
+    in_both: frozenset[str]
+
+    @classmethod
+    def of(cls, curve: LearningCurve) -> _Styles:
+        lines = [line for panel in curve.panels for line in panel.lines]
+        measured = [line for line in lines if not line.published]
+        known = {line.initialisation: line.model for line in measured}
+        systems = [(line.initialisation, line.model) for line in measured]
+        systems += [
+            (line.initialisation, known.get(line.initialisation, ""))
+            for line in lines
+            if line.published
+        ]
+        both = {line.title for line in measured} & {line.title for line in lines if line.published}
+        return cls(tuple(dict.fromkeys(systems)), len(measured) < len(lines), frozenset(both))
+
+    def of_line(self, line: Line) -> _LineStyle:
+        """How a line is drawn."""
+        names = [name for name, _ in self.systems]
+        index = (
+            names.index(line.initialisation)
+            if line.published
+            else self.systems.index((line.initialisation, line.model))
+        )
+        colour, mark, style = style_of(line.initialisation, index)
+        if self.with_published:
+            style = "--" if line.published else "-"
+        label = line.title + (
+            ", published" if line.published and line.title in self.in_both else ""
+        )
+        return _LineStyle(colour, mark, style, "white" if line.published else colour, label)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LineStyle:
+    """Colour, mark, line style, the marks' filling, and the label."""
+
+    colour: str
+    mark: str
+    style: str
+    filling: str
+    label: str
+
+
+def _write_key(figure: Any, axes: Any, curve: LearningCurve) -> None:
+    """What solid and dashed lines are, in the free place or above."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    if False in curve.origins:
+        handles.append(Line2D([], [], color=INK, marker="o", markersize=5, label="measured"))
+    handles.append(
+        Line2D(
+            [], [], color=INK, marker="o", markersize=5, linestyle="--", markerfacecolor="white",
+            label="published (Lehman et al. 2023)",
+        )
+    )  # fmt: skip
+    if any(panel.references for panel in curve.panels):
+        handles.append(
+            Line2D(
+                [], [], color=GREY, linestyle=_PROMPTED, label="in-context, no training examples"
+            )
+        )
+    if axes is None:
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    else:
+        axes.legend(handles=handles, loc="center left", handlelength=3)
+
+
+def _draw_panel(axes: Any, panel: Panel, styles: _Styles, room_for_labels: float) -> None:
     scale = _Scale.of(panel)
     _set_fractions(axes, panel, scale)
     labels = []
     for k, line in enumerate(panel.lines):
-        labels.append(_draw_line(axes, line, k, k - (len(panel.lines) - 1) / 2, scale))
+        place = k - (len(panel.lines) - 1) / 2
+        labels.append(_draw_line(axes, line, styles.of_line(line), place, scale))
     if panel.majority is not None:
         y = 100 * panel.majority
         axes.plot(scale.ends, [y, y], color=GREY, linestyle=":", linewidth=1.3)
         labels.append(_Label(y, "Majority", GREY))
+    for reference in panel.references:
+        y = 100 * reference.value
+        axes.plot(scale.ends, [y, y], color=GREY, linestyle=_PROMPTED, linewidth=1.1)
+        labels.append(_Label(y, reference.name, GREY))
     axes.set_title(f"{panel.column.task}: {panel.column.heading}")
     axes.set_ylabel("per cent")
     axes.grid(axis="x", visible=False)
@@ -105,12 +188,12 @@ def _set_fractions(axes: Any, panel: Panel, scale: _Scale) -> None:
     names = []
     for fraction in scale.fractions:
         count = panel.examples.get(fraction)
-        names.append(f"{100 * fraction:g} %" + (f"\n{count:,}" if count else ""))
-    axes.set_xticks(scale.fractions, names)
+        names.append(f"{100 * fraction:g}" + (f"\n{count:,}" if count else ""))
+    axes.set_xticks(scale.fractions, names, fontsize=7)
     axes.minorticks_off()
     known = any(panel.examples.get(fraction) for fraction in scale.fractions)
     axes.set_xlabel(
-        "share of the training split" + (", and its examples" if known else ""), loc="left"
+        "per cent of the training split" + (f"; its {panel.counted}" if known else ""), loc="left"
     )
 
 
@@ -122,39 +205,43 @@ class _Label:
     text: str
     colour: str
     mark: str = ""
+    filling: str = "white"
 
 
-def _draw_line(axes: Any, line: Line, index: int, place: float, scale: _Scale) -> _Label:
+def _draw_line(axes: Any, line: Line, style: _LineStyle, place: float, scale: _Scale) -> _Label:
     """Means with intervals, and each seed as a small hollow mark beside its mean."""
-    colour, mark, style = style_of(line.initialisation, index)
     places = [scale.beside(point.fraction, place) for point in line.points]
     for x, point in zip(places, line.points, strict=True):
-        _draw_interval(axes, x, point, colour)
+        _draw_interval(axes, x, point, style)
         if len(point.by_seed) > 1:
             values = [100 * value for value in point.by_seed]
             beside = [scale.beside(x, 0.42 if place >= 0 else -0.42)] * len(values)
             axes.plot(
-                beside, values, mark, color=colour, markersize=2.8, fillstyle="none",
+                beside, values, style.mark, color=style.colour, markersize=2.8, fillstyle="none",
                 markeredgewidth=0.7, linestyle="none",
             )  # fmt: skip
     values = [100 * point.value for point in line.points]
     axes.plot(
-        places, values, style, color=colour, marker=mark, markersize=5.5, linewidth=1.6, zorder=3
-    )
-    return _Label(values[-1], line.title, colour, mark)
+        places, values, style.style, color=style.colour, marker=style.mark, markersize=5.5,
+        markerfacecolor=style.filling, linewidth=1.6, zorder=3,
+    )  # fmt: skip
+    return _Label(values[-1], style.label, style.colour, style.mark, style.filling)
 
 
-def _draw_interval(axes: Any, x: float, point: Point, colour: str) -> None:
+def _draw_interval(axes: Any, x: float, point: Point, style: _LineStyle) -> None:
+    """Intervals as broad bars; the spread of published points, which is none, as a thin line."""
     if point.low is not None and point.high is not None:
+        width = 1.0 if point.method == "std" else 2.2
         axes.plot(
-            [x, x], [100 * point.low, 100 * point.high], color=colour, linewidth=2.2, alpha=0.45,
-            solid_capstyle="butt",
+            [x, x], [100 * point.low, 100 * point.high], color=style.colour, linewidth=width,
+            alpha=0.45, solid_capstyle="butt",
         )  # fmt: skip
 
 
 def _set_heights(axes: Any, panel: Panel) -> None:
     """The range of everything that is drawn, at least ten points, never below 0 or above 100."""
     shown = [100 * panel.majority] if panel.majority is not None else []
+    shown += [100 * reference.value for reference in panel.references]
     for line in panel.lines:
         for point in line.points:
             bounds = [b for b in (point.low, point.high) if b is not None]
@@ -178,7 +265,10 @@ def _write_labels(axes: Any, labels: Sequence[_Label], end: float) -> None:
             ceiling = high - gap / 2 if k == len(heights) - 1 else heights[k + 1] - gap
             heights[k] = min(heights[k], ceiling)
     for label, y in zip(ordered, heights, strict=True):
-        axes.plot(end, y, label.mark or "None", color=label.colour, markersize=4, clip_on=False)
+        axes.plot(
+            end, y, label.mark or "None", color=label.colour, markersize=4, clip_on=False,
+            markerfacecolor=label.filling,
+        )  # fmt: skip
         axes.annotate(
             label.text,
             (end, y),
@@ -186,5 +276,5 @@ def _write_labels(axes: Any, labels: Sequence[_Label], end: float) -> None:
             textcoords="offset points",
             va="center",
             fontsize=8.5,
-            color=label.colour,
+            color=INK if label.mark else label.colour,
         )

@@ -12,7 +12,7 @@ from clinical_t5x.evaluation.report.learning_curve import (
     Point,
     Test,
 )
-from clinical_t5x.evaluation.report.learning_curve_chart import svg_for_page
+from clinical_t5x.evaluation.report.learning_curve_chart import picture
 from clinical_t5x.evaluation.report.text import counted, interval, p_value, percent, points
 from clinical_t5x.webpage import escape as _e
 
@@ -35,8 +35,8 @@ def page(curve: LearningCurve, *, command: str = "", notes: Sequence[str] = ()) 
     sections = [
         _header(curve, notes),
         webpage.section("curve", "The curve", _figure(curve)),
-        webpage.section("numbers", "The numbers", *(_numbers(panel) for panel in curve.panels)),
-        _tests(curve),
+        webpage.section("numbers", "The numbers", *(numbers(panel) for panel in curve.panels)),
+        webpage.section("tests", "What differs", tests(curve)) if curve.tests else "",
         _method(curve, command),
         f"<footer>clinical_t5x {_e(clinical_t5x.__version__)}. No note text is part of this file."
         "</footer>",
@@ -54,21 +54,39 @@ def _header(curve: LearningCurve, notes: Sequence[str]) -> str:
 
 
 def _figure(curve: LearningCurve) -> str:
-    return webpage.figure(svg_for_page(curve), words(curve), caption(curve))
+    return picture(curve, words(curve), caption(curve), name="learning-curve").html()
 
 
 def caption(curve: LearningCurve) -> str:
     """What the marks, bars and lines of the picture are."""
-    seeds = sorted(
-        {len(p.by_seed) for panel in curve.panels for line in panel.lines for p in line.points}
-    )
-    means = f"Means over {_span(seeds)} training seeds" if seeds != [1] else "One training seed"
-    bars = " and ".join(_METHODS[name] for name in sorted(curve.methods, reverse=True))
-    hollow = "; small hollow marks: single seeds" if seeds != [1] else ""
-    return (
-        f"{means}{hollow}. Bars: 95 % intervals {bars}. Dotted: the answer that needs no model. The"
-        " axis of fractions is logarithmic; systems are drawn beside each other."
-    )
+    parts = []
+    lines = [line for panel in curve.panels for line in panel.lines]
+    if seeds := sorted(
+        {len(p.by_seed) for line in lines if not line.published for p in line.points}
+    ):
+        means = f"Means over {_span(seeds)} training seeds" if seeds != [1] else "One training seed"
+        hollow = "; small hollow marks: single seeds" if seeds != [1] else ""
+        bars = _interval_words(curve)
+        parts.append(f"{means}{hollow}. Bars: 95 % intervals {bars}.")
+    if any(line.published for line in lines):
+        solid = "Filled marks and solid lines were measured. " if seeds else ""
+        parts.append(
+            f"{solid}Hollow marks and dashed lines are published numbers (Lehman et al. 2023),"
+            " means over three seeds; their thin bars reach one standard deviation over seeds up"
+            " and down and are no intervals."
+        )
+    if any(panel.references for panel in curve.panels):
+        parts.append(
+            "Dashes and dots: models that were prompted, where they were scored on the whole split."
+        )
+    if any(panel.majority is not None for panel in curve.panels):
+        parts.append("Dotted: the answer that needs no model.")
+    parts.append("The axis of fractions is logarithmic; systems are drawn beside each other.")
+    return " ".join(parts)
+
+
+def _interval_words(curve: LearningCurve) -> str:
+    return " and ".join(_METHODS[m] for m in sorted(curve.methods & _METHODS.keys(), reverse=True))
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -88,7 +106,8 @@ def words(curve: LearningCurve) -> str:
     return "Line chart of scores in per cent against training data. " + ". ".join(parts) + "."
 
 
-def _numbers(panel: Panel) -> str:
+def numbers(panel: Panel) -> str:
+    """A table of a panel: a line a system, a column a fraction."""
     fractions = sorted({p.fraction for line in panel.lines for p in line.points})
     headings = [""]
     for fraction in fractions:
@@ -98,32 +117,44 @@ def _numbers(panel: Panel) -> str:
     for line in panel.lines:
         by_fraction = {p.fraction: p for p in line.points}
         cells = [_cell(by_fraction.get(fraction)) for fraction in fractions]
-        detail = f'<span class="detail">{_e(line.model)}</span>' if line.model else ""
+        said = "published" if line.published else line.model
+        detail = f'<span class="detail">{_e(said)}</span>' if said else ""
         rows.append([_e(line.title) + detail, *cells])
     baseline = "" if panel.majority is None else f" Majority: {percent(panel.majority)}."
-    scored = f"{counted(panel.n, 'example')} in {counted(panel.n_units, panel.unit)}"
-    sample = ", a fixed random sample of the split" if panel.is_sample else ""
-    return webpage.table(
-        headings,
-        rows,
-        f"{panel.column.task} {panel.column.heading}, per cent, with 95 % intervals and each seed."
-        f"{baseline} Scored: {scored}{sample}.",
-        row_headings=True,
-    )
+    says = [f"{panel.column.task} {panel.column.heading}, per cent{_contents(panel)}.{baseline}"]
+    if panel.n:
+        sample = ", a fixed random sample of the split" if panel.is_sample else ""
+        scored = f"{counted(panel.n, 'example')} in {counted(panel.n_units, panel.unit)}"
+        says.append(f"Scored: {scored}{sample}.")
+    for reference in panel.references:
+        kind = "published" if reference.published else "measured"
+        says.append(f"{reference.name} ({kind}, in-context): {percent(reference.value)}.")
+    return webpage.table(headings, rows, " ".join(says), row_headings=True)
+
+
+def _contents(panel: Panel) -> str:
+    kinds = {line.published for line in panel.lines}
+    parts = ["with 95 % intervals and each seed"] if False in kinds else []
+    if True in kinds:
+        parts.append("published numbers with their standard deviation over seeds")
+    return ", " + "; ".join(parts)
 
 
 def _cell(point: Point | None) -> str:
     if point is None:
         return '<span class="detail">not run</span>'
     each = ", ".join(percent(value) for value in point.by_seed)
+    is_std = point.method == "std" and point.high is not None
+    spread = f"± {percent(point.high - point.value)}" if is_std else interval(point.low, point.high)
     seeds = f'<span class="interval">seeds {each}</span>' if len(point.by_seed) > 1 else ""
     return (
         f'<span class="number">{percent(point.value)}</span>'
-        f'<span class="interval">{interval(point.low, point.high)}</span>{seeds}'
+        f'<span class="interval">{spread}</span>{seeds}'
     )
 
 
-def _tests(curve: LearningCurve) -> str:
+def tests(curve: LearningCurve) -> str:
+    """What was compared at each fraction: in words, and as a table; empty without tests."""
     if not curve.tests:
         return ""
     clear = sum(test.p_holm < 0.05 for test in curve.tests)
@@ -139,7 +170,7 @@ def _tests(curve: LearningCurve) -> str:
         "Paired by unit; percentage points.",
         row_headings=True,
     )
-    return webpage.section("tests", "What differs", said, table)
+    return said + table
 
 
 def _test_row(test: Test) -> list[str]:
@@ -161,8 +192,7 @@ def _method(curve: LearningCurve, command: str) -> str:
         " system.",
         "Checkpoint and learning rate were chosen on the validation split; the test split was"
         " scored once for each run.",
-        f"Intervals: {' and '.join(_METHODS[m] for m in sorted(curve.methods, reverse=True))};"
-        f" {curve.resamples:,} resamples.",
+        f"Intervals: {_interval_words(curve)}; {curve.resamples:,} resamples.",
         "Tests: difference of the means over seeds on the same units, seeds resampled for each"
         " system by itself; two-sided; Holm's correction over all of this page. Only the metrics"
         " that are drawn are tested; the others are in the CSV beside this file.",

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import clinical_t5x
 from clinical_t5x import webpage
-from clinical_t5x.evaluation.report import charts, reliability
-from clinical_t5x.evaluation.report.collect import Curve, ReportData
-from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Row, rank_of, title_of
+from clinical_t5x.evaluation.report import (
+    cost_table,
+    learning_curve_page,
+    main_table_page,
+    method_page,
+    pictures,
+    reliability,
+    significance_page,
+)
+from clinical_t5x.evaluation.report.collect import ReportData
+from clinical_t5x.evaluation.report.main_table import PAPER_NAME, PUBLISHED
+from clinical_t5x.evaluation.report.picture import Picture
+from clinical_t5x.evaluation.report.table import COLUMNS, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
     counted,
-    interval,
     p_value,
-    percent,
     points,
     units_note,
 )
 from clinical_t5x.evaluation.results import Evaluation
-from clinical_t5x.evaluation.statistics import RESAMPLES
 from clinical_t5x.webpage import escape as _e
-
-_SYSTEMS = {
-    "majority": "the answer that is most frequent in training (MedNLI), no answer (RadQA), no label"
-    " (CLIP)",
-    "scratch": "fine-tuned from random parameters",
-    "pretrained": "fine-tuned from the model that was pre-trained on notes",
-}
 
 
 def page(data: ReportData) -> str:
@@ -36,84 +36,101 @@ def page(data: ReportData) -> str:
         _header(data),
         _scores(data),
         _differences(data),
+        significance_page.section(data.matrices),
+        _learning(data),
+        _effort(data),
+        _costs(data.costs),
         _pretraining(data),
         _finetuning(data),
         _corpus(data),
         _details(data),
-        _method(data),
+        main_table_page.errata(data.table),
+        method_page.section(data),
         _footer(data),
     ]
-    return webpage.document(f"clinical_t5x: scores on the {data.split} split", sections)
+    css = f"<style>{main_table_page.CSS}{significance_page.CSS}</style>"
+    title = f"clinical_t5x: scores on the {data.split} split"
+    return webpage.document(title, sections, head=css)
 
 
 def _header(data: ReportData) -> str:
     seeds = sorted({len(cell.by_seed) for row in data.rows for cell in row.cells.values()})
     trained = "one training seed" if seeds in ([], [1]) else f"up to {seeds[-1]} training seeds"
-    lead = (
-        f"MedNLI, RadQA and CLIP on the {_e(data.split)} split, {trained}, with"
-        f" 95&nbsp;% intervals. {_e('; '.join(units_note(data)))}."
-    )
+    parts = []
+    if data.rows:
+        parts.append(
+            f"MedNLI, RadQA and CLIP on the {_e(data.split)} split, {trained}, with"
+            f" 95&nbsp;% intervals. {_e('; '.join(units_note(data)))}."
+        )
+    if PUBLISHED in data.table.origins:
+        beside = "Beside them" if data.rows else "Here are"
+        parts.append(
+            f"{beside} the published numbers of \u201cDo We Still Need Clinical Language"
+            f" Models?\u201d ({PAPER_NAME}), marked wherever they stand."
+        )
     banner = webpage.synthetic_banner(data.synthetic, "how models do on real clinical notes")
-    return webpage.header("Clinical T5: three benchmarks, scored", lead, banner)
+    return webpage.header("Clinical T5: three benchmarks, scored", " ".join(parts), banner)
 
 
 def _scores(data: ReportData) -> str:
-    tasks = list(dict.fromkeys(column.task for column in COLUMNS))
-    first = "".join(
-        f'<th scope="colgroup" colspan="{sum(c.task == task for c in COLUMNS)}">{_e(task)}</th>'
-        for task in tasks
-    )
-    second = "".join(f'<th scope="col">{_e(column.heading)}</th>' for column in COLUMNS)
-    rows = "\n".join(_score_row(row) for row in data.rows)
-    return f"""<section aria-labelledby="scores">
-<h2 id="scores">Scores</h2>
-<div class="scroll"><table class="wide">
-<caption>Per cent, with 95&nbsp;% intervals below. Higher is better everywhere.</caption>
-<thead>
-<tr><td rowspan="2"></td>{first}</tr>
-<tr>{second}</tr>
-</thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>
-{_score_figure(data)}
-</section>"""
-
-
-def _score_figure(data: ReportData) -> str:
-    caption = "The same scores; bars are 95 % intervals."
-    return webpage.figure(charts.score_chart(data), _score_words(data), caption)
-
-
-def _score_row(row: Row) -> str:
-    detail = f'<span class="detail">{_e(row.model)}</span>' if row.model else ""
-    cells = "".join(f"<td>{_score_cell(row.cells.get(column))}</td>" for column in COLUMNS)
-    return f'<tr><th scope="row">{_e(row.title)}{detail}</th>{cells}</tr>'
-
-
-def _score_cell(cell: Cell | None) -> str:
-    if cell is None:
-        return '<span class="detail">not evaluated</span>'
-    spread = ""
-    if len(cell.by_seed) > 1:
-        each = ", ".join(percent(value) for value in cell.by_seed)
-        spread = f'<span class="interval">seeds {each}</span>'
-    return (
-        f'<span class="number">{percent(cell.value)}</span>'
-        f'<span class="interval">{interval(cell.low, cell.high)}</span>{spread}'
+    return webpage.section(
+        "scores", "Scores", main_table_page.table(data.table), _shown(pictures.score_pictures(data))
     )
 
 
-def _score_words(data: ReportData) -> str:
+def _shown(found: Sequence[Picture]) -> str:
+    return "\n".join(picture.html() for picture in found)
+
+
+def _learning(data: ReportData) -> str:
+    if not data.learning:
+        return ""
+    shown = _shown(pictures.curve_pictures(data))
+    tables, tests = "", ""
+    for curve in data.learning.values():
+        panels = (*curve.panels, *curve.others)
+        tables += "\n".join(learning_curve_page.numbers(panel) for panel in panels)
+        tests += learning_curve_page.tests(curve)
+    return webpage.section(
+        "learning",
+        "How much training data does it take?",
+        shown,
+        webpage.details("The numbers, all metrics", tables),
+        webpage.details("What differs at each fraction", tests) if tests else "",
+    )
+
+
+def _effort(data: ReportData) -> str:
+    shown = _shown(pictures.effort_pictures(data))
+    if not shown:
+        return ""
+    return webpage.section("effort", "Score against the effort of pre-training", shown)
+
+
+def _costs(costs: cost_table.CostTable) -> str:
+    if not costs:
+        return ""
     parts = []
-    for row in data.rows:
-        numbers = ", ".join(
-            f"{column.task} {column.heading} {percent(cell.value)}"
-            for column, cell in row.cells.items()
+    if costs.lines:
+        rows = [[_e(cell) for cell in cost_table.fields(costs, line)] for line in costs.lines]
+        table = webpage.table(cost_table.HEADINGS, rows, cost_table.EXPLANATION, row_headings=True)
+        notes = "".join(f"<li>{_e(note)}</li>" for note in cost_table.notes(costs))
+        parts += [table, f"<ul>{notes}</ul>" if notes else ""]
+    if costs.break_evens:
+        items = "".join(
+            f"<li>{_e(cost_table.break_even_words(line))}</li>" for line in costs.break_evens
         )
-        parts.append(f"{row.title}: {numbers}")
-    return "Dot chart of the scores in per cent. " + ". ".join(parts) + "."
+        parts.append(
+            "<h3>When a clinical model is the cheaper one</h3><p>Its pre-training is paid for; the"
+            " general model is there already. The weight says how many tokens of the general"
+            " vocabulary a text has for one of the clinical vocabulary (1.12 in the paper).</p>"
+            f"<ul>{items}</ul>"
+        )
+    if costs.usage:
+        rows = [[_e(cell) for cell in cost_table.usage_fields(line)] for line in costs.usage]
+        caption = "Measured while prompting"
+        parts.append(webpage.table(["system", "task", "used"], rows, caption, left=3))
+    return webpage.section("costs", "Cost", *parts)
 
 
 def _differences(data: ReportData) -> str:
@@ -132,11 +149,6 @@ def _differences(data: ReportData) -> str:
         f"<td>{_e(counted(line.n_units, line.unit))}</td></tr>"
         for line in lines
     )
-    words = "Paired differences in percentage points. " + ". ".join(
-        f"{line.title} {points(line.difference.value)}, interval"
-        f" {points(line.difference.interval.low)} to {points(line.difference.interval.high)}"
-        for line in lines
-    )
     clear = sum(line.p_holm < 0.05 for line in lines)
     return f"""<section aria-labelledby="differences">
 <h2 id="differences">Does pre-training help?</h2>
@@ -151,56 +163,18 @@ def _differences(data: ReportData) -> str:
 {rows}
 </tbody>
 </table></div>
-{webpage.figure(charts.difference_chart(data), words, "Differences with 95 % intervals.")}
+{_shown(pictures.difference_pictures(data))}
 </section>"""
 
 
 def _pretraining(data: ReportData) -> str:
-    runs = [curve for curve in data.curves if curve.is_pretraining]
-    if not runs:
-        return ""
-    figures = "\n".join(_pretraining_figure(curve, k) for k, curve in enumerate(runs))
-    return webpage.section("pretraining", "Pre-training", figures)
-
-
-def _pretraining_figure(curve: Curve, number: int) -> str:
-    metric = charts.loss_metric(curve)
-    what = "sentinels and end-of-sequence left out" if metric == "content_loss" else "all targets"
-    parts = [f"Loss of {curve.run} in nats per target token ({what})."]
-    for split in curve.evaluated_splits:
-        series = curve.series(split, metric)
-        if not series:
-            continue
-        step, value = series[-1]
-        parts.append(f"Held-out loss at step {step:,}: {value:.3f}.")
-        if curve.unigram_entropy is not None:
-            side = "below" if value < curve.unigram_entropy else "not below"
-            parts.append(
-                f"That is {side} the unigram entropy of the same tokens,"
-                f" {curve.unigram_entropy:.3f}."
-            )
-    caption = " ".join(parts)
-    return webpage.figure(
-        charts.pretraining_chart(curve, number), "Line chart. " + caption, caption
-    )
+    shown = _shown(pictures.pretraining_pictures(data))
+    return webpage.section("pretraining", "Pre-training", shown) if shown else ""
 
 
 def _finetuning(data: ReportData) -> str:
-    by_task = charts.finetuning_curves(data)
-    if not by_task:
-        return ""
-    parts = []
-    for task, curves in by_task.items():
-        ends = [
-            f"{title_of(curve.initialisation) or curve.run} {series[-1][1]:.3f}"
-            for curve in curves
-            if (series := curve.series(f"eval/{task}", "loss"))
-        ]
-        parts.append(f"{task}: {', '.join(ends)}")
-    caption = "Held-out loss while fine-tuning. Last values: " + "; ".join(parts) + "."
-    chart = charts.finetuning_chart(by_task)
-    shown = webpage.figure(chart, "Line charts. " + caption, caption)
-    return webpage.section("finetuning", "Fine-tuning", shown)
+    shown = _shown(pictures.finetuning_pictures(data))
+    return webpage.section("finetuning", "Fine-tuning", shown) if shown else ""
 
 
 def _corpus(data: ReportData) -> str:
@@ -235,6 +209,8 @@ def _flat(counts: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _details(data: ReportData) -> str:
+    if not data.evaluations:
+        return ""
     tasks = [column.family for column in COLUMNS]
     order = sorted(
         data.evaluations,
@@ -280,55 +256,11 @@ def _evaluation_details(evaluation: Evaluation, number: int) -> str:
     return webpage.details(title, f"{table}{more}<ul>{listed}</ul>")
 
 
-def _method(data: ReportData) -> str:
-    systems = "".join(
-        f"<li>{_e(row.title)}: {_e(_SYSTEMS.get(row.initialisation, row.initialisation))}"
-        f"{_e(_seeds(row))}.</li>"
-        for row in data.rows
-    )
-    found = {cell.method for row in data.rows for cell in row.cells.values()} - {"none"}
-    methods = sorted({"bca": "BCa"}.get(method, method) for method in found)
-    resamples = sorted({evaluation.results[0].resamples for evaluation in data.evaluations})
-    drawn = " and ".join(f"{number:,}" for number in resamples)
-    command = f"<p>This report:</p><pre>{_e(data.command)}</pre>" if data.command else ""
-    return f"""<section aria-labelledby="method">
-<h2 id="method">How this was measured</h2>
-<ul>
-{systems}
-<li>Intervals: bootstrap ({_e(" and ".join(methods))}, {_e(drawn)} resamples) of whole units,
-because examples of one unit are not independent. They speak of other examples, not of other
-training seeds.</li>
-<li>Differences: paired bootstrap ({RESAMPLES:,} resamples) on the same units, percentile
-intervals, two-sided p-values of the centred bootstrap, and Holm's correction over all differences
-of this report.</li>
-<li>MedNLI: accuracy of the decoded word. RadQA: exact match and token F1 as in SQuAD v2, best of
-all gold answers, no threshold. CLIP: micro and macro F1 over seven labels.</li>
-<li>Decoding may go on to the length of the longest target of the split. How many answers reached
-that limit, and how many inputs or targets were cut, is said with every evaluation above.</li>
-</ul>
-{command}
-</section>"""
-
-
-def _seeds(row: Row) -> str:
-    seeds = sorted(
-        {
-            evaluation.results[0].seed
-            for found in row.evaluations.values()
-            for evaluation in found
-            if evaluation.results[0].seed is not None
-        }
-    )
-    if not seeds:
-        return ""
-    word = "seed" if len(seeds) == 1 else "seeds"
-    return f"; training {word} {', '.join(map(str, seeds))}"
-
-
 def _footer(data: ReportData) -> str:
     commits = sorted({evaluation.results[0].commit for evaluation in data.evaluations})
     code = ", ".join(commit if commit.startswith("version") else commit[:12] for commit in commits)
+    made_by = f"; results of code {_e(code)}" if code else ""
     return (
-        f"<footer>clinical_t5x {_e(clinical_t5x.__version__)}; results of code {_e(code)}. "
-        "No note text is part of this file.</footer>"
+        f"<footer>clinical_t5x {_e(clinical_t5x.__version__)}{made_by}."
+        " No note text is part of this file.</footer>"
     )

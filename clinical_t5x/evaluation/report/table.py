@@ -1,7 +1,8 @@
-"""The main table as data: which systems are rows, which metrics are columns, and the differences.
+"""Measured systems as data: which are rows, which metrics are columns, and the differences.
 
 Rows are systems (an initialisation of a model), a cell is the mean over its training seeds with an
-interval by unit. Nothing here formats: see `text.py` and `page.py`.
+interval over units, and over seeds where there are several. Nothing here formats: see `text.py` and
+`page.py`; what the paper published stands beside these rows in `main_table.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from clinical_t5x.console import UserError
 from clinical_t5x.evaluation import statistics
 from clinical_t5x.evaluation.metrics import FAMILIES
+from clinical_t5x.evaluation.registry import MODELS
 from clinical_t5x.evaluation.results import (
     Evaluation,
     Result,
@@ -23,7 +25,7 @@ from clinical_t5x.evaluation.results import (
 )
 
 _TITLES = {"majority": "Majority / empty", "scratch": "From scratch", "pretrained": "Pre-trained"}
-_ORDER = tuple(_TITLES)
+_ORDER = (*_TITLES, *MODELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,8 @@ COLUMNS = (
 class Cell:
     """A number with its interval; `by_seed` holds the value of each training seed.
 
-    `low` and `high` are None when there are too few units for an interval.
+    `low` and `high` are None when there are too few units for an interval; `std` is the sample
+    standard deviation over seeds, None for a single one.
     """
 
     value: float
@@ -60,6 +63,7 @@ class Cell:
     n: int
     n_units: int
     unit: str
+    std: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +112,9 @@ def fraction_note(fraction: float) -> str:
 
 
 def title_of(initialisation: str) -> str:
-    """What a reader calls systems of this initialisation."""
+    """What a reader calls systems of this initialisation; a registry's row by its name."""
+    if initialisation in MODELS:
+        return MODELS[initialisation].name
     return _TITLES.get(initialisation, initialisation)
 
 
@@ -118,7 +124,7 @@ def rank_of(initialisation: str) -> int:
 
 
 def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """The rows of the table: floors first, then from scratch, then pre-trained, then others.
+    """The rows of the table: floors, from scratch, pre-trained, the registry's models, others.
 
     Raises:
       UserError: when results were not measured on the same examples, or two runs claim to be the
@@ -175,7 +181,12 @@ def _stacked(evaluations: Sequence[Evaluation], family: str) -> np.ndarray:
 
 def _intervals(found: Sequence[Evaluation], family: str) -> dict[str, statistics.Interval]:
     if len(found) > 1:
-        return statistics.bootstrap_intervals(_stacked(found, family), FAMILIES[family].reduce)
+        summaries = statistics.over_seeds(_stacked(found, family), FAMILIES[family].reduce)
+        return {
+            metric: summary.interval
+            for metric, summary in summaries.items()
+            if summary.interval is not None
+        }
     return {
         result.metric: statistics.Interval(
             result.low, result.high, result.level, result.method, result.n_units
@@ -200,7 +211,29 @@ def _cell(
         n=first.n,
         n_units=first.n_units,
         unit=first.unit,
+        std=float(np.std(values, ddof=1)) if len(values) > 1 else None,
     )
+
+
+def compare(
+    mine: Sequence[Evaluation], theirs: Sequence[Evaluation], family: str
+) -> dict[str, statistics.Difference]:
+    """Every metric of one system minus that of another, on the same units.
+
+    With a training seed each, units are resampled (paired bootstrap); with several, seeds as well.
+
+    Args:
+      mine: one evaluation for each seed.
+      theirs: the same of the other system; their number may differ.
+      family: the metric family.
+    """
+    stacks = [
+        np.stack([aligned_sums(mine[0], evaluation, family)[1] for evaluation in side])
+        for side in (mine, theirs)
+    ]
+    single = len(mine) == len(theirs) == 1
+    test = statistics.paired_bootstrap if single else statistics.difference_over_seeds
+    return test(*stacks, FAMILIES[family].reduce)
 
 
 def paired_differences(
@@ -227,13 +260,8 @@ def paired_differences(
 
 def _family_differences(row: Row, other: Row, family: str) -> list[DifferenceLine]:
     mine, theirs = row.evaluations[family], other.evaluations[family]
-    reference = mine[0]
-    stacks = [
-        np.stack([aligned_sums(reference, evaluation, family)[1] for evaluation in side])
-        for side in (mine, theirs)
-    ]
-    differences = statistics.paired_bootstrap(*stacks, FAMILIES[family].reduce)
-    result = reference.results[0]
+    differences = compare(mine, theirs, family)
+    result = mine[0].results[0]
     return [
         DifferenceLine(
             column=column,

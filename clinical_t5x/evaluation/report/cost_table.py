@@ -1,0 +1,249 @@
+"""What the report's models cost: pre-training, inference, and when the dearer start pays.
+
+FLOPs are computed (evaluation/cost), neither measured nor published; where the paper's Table 3
+prints another number, that one is said and marked. Tokens and prices of prompting are measured.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clinical_t5x.evaluation.cost import (
+    BreakEven,
+    ModelCost,
+    break_even,
+    model_costs,
+    side_of_model,
+)
+from clinical_t5x.evaluation.cost.model_costs import KINDS
+from clinical_t5x.evaluation.registry import MODELS
+from clinical_t5x.evaluation.registry.row import ENCODER_DECODER, FINE_TUNING
+from clinical_t5x.evaluation.report.main_table import MainTable, size_words
+from clinical_t5x.evaluation.results import Evaluation
+
+# The vocabulary weights of general models: the paper's, and none.
+_WEIGHTS = (1.12, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CostLine:
+    """One model of the registry.
+
+    Attributes:
+      key, name: In the registry, and for readers.
+      parameters: The P of 6PT.
+      cost: Its FLOPs.
+    """
+
+    key: str
+    name: str
+    parameters: int
+    cost: ModelCost
+
+    def printed(self, kind: str) -> float | None:
+        """What the paper's Table 3 prints for a kind of text, where that is wrong."""
+        if kind not in self.cost.wrong_cells:
+            return None
+        return getattr(self.cost.printed, kind)
+
+
+@dataclasses.dataclass(frozen=True)
+class BreakEvenLine:
+    """A clinical model against a larger general one, for one weight of the general vocabulary."""
+
+    weight: float
+    answer: BreakEven
+
+
+@dataclasses.dataclass(frozen=True)
+class UsageLine:
+    """What prompting used: whole numbers of an evaluation's counts, by their names."""
+
+    system: str
+    task: str
+    counts: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class CostTable:
+    """Everything about costs that a report shows."""
+
+    lines: tuple[CostLine, ...]
+    break_evens: tuple[BreakEvenLine, ...]
+    usage: tuple[UsageLine, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.usage)
+
+    @property
+    def wrong(self) -> tuple[tuple[CostLine, str, float], ...]:
+        """Cells that the paper's Table 3 prints wrong: model, kind of text, what is printed."""
+        return tuple(
+            (line, kind, line.printed(kind))
+            for line in self.lines
+            for kind in KINDS
+            if line.printed(kind) is not None
+        )
+
+
+def cost_table(table: MainTable, evaluations: Sequence[Evaluation] = ()) -> CostTable:
+    """The costs of the models that a main table has.
+
+    Args:
+      table: Whose models.
+      evaluations: What was measured, for tokens and prices of prompting.
+    """
+    keys = [key for key in MODELS if any(line.key == key for line in table.lines)]
+    lines = tuple(
+        CostLine(cost.key, MODELS[cost.key].name, MODELS[cost.key].parameters, cost)
+        for cost in model_costs(keys)
+    )
+    return CostTable(lines, tuple(_break_evens(keys)), tuple(_usage(evaluations)))
+
+
+def _break_evens(keys: Sequence[str]) -> list[BreakEvenLine]:
+    """Each model of clinical text alone against each larger general model of its architecture."""
+    rows = [MODELS[key] for key in keys]
+    rows = [r for r in rows if r.architecture == ENCODER_DECODER and r.use == FINE_TUNING]
+    clinical = [r for r in rows if r.tokens.clinical and r.tokens.clinical == r.tokens.total]
+    general = [r for r in rows if r.tokens.clinical == 0]
+    return [
+        BreakEvenLine(
+            weight,
+            break_even(
+                side_of_model(mine.key, pays_pretraining=True),
+                side_of_model(theirs.key, weight=weight, pays_pretraining=False),
+            ),
+        )
+        for mine in clinical
+        for theirs in general
+        if theirs.parameters > mine.parameters
+        for weight in _WEIGHTS
+    ]
+
+
+def _usage(evaluations: Sequence[Evaluation]) -> list[UsageLine]:
+    found = []
+    for evaluation in evaluations:
+        counts = {
+            name: count
+            for name, count in evaluation.counts.items()
+            if any(word in name for word in _USAGE_WORDS)
+        }
+        if counts:
+            first = evaluation.results[0]
+            found.append(UsageLine(f"{first.initialisation} ({first.model})", first.task, counts))
+    return found
+
+
+# Parts of the names of counts that say what asking a model used.
+_USAGE_WORDS = ("prompt_tokens", "completion_tokens", "price", "billed", "requests")
+
+
+def flops(value: float | None) -> str:
+    """FLOPs as a table gives them."""
+    if value is None:
+        return "unknown"
+    return "0" if value == 0 else f"{value:.2g}".replace("e+", "e")
+
+
+CSV_FIELDS = (
+    "kind", "model", "key", "parameters", "general_flops", "biomedical_flops", "clinical_flops",
+    "total_flops", "printed_general_flops", "printed_biomedical_flops", "printed_clinical_flops",
+    "wrong_in_table_3", "inference_flops_per_token", "exact_flops_per_token", "against",
+    "vocabulary_weight", "break_even", "break_even_tokens",
+)  # fmt: skip
+
+
+def rows_as_dicts(table: CostTable) -> list[dict[str, Any]]:
+    """Models and break-evens, one flat dict each; empty where something is not known."""
+    found: list[dict[str, Any]] = []
+    for line in table.lines:
+        cost = line.cost
+        row = {
+            "kind": "model", "model": line.name, "key": line.key, "parameters": line.parameters,
+            "total_flops": cost.pretraining.total,
+            "wrong_in_table_3": " ".join(cost.wrong_cells),
+            "inference_flops_per_token": cost.inference_per_token,
+            "exact_flops_per_token": cost.exact_per_token,
+        }  # fmt: skip
+        for kind in KINDS:
+            row[f"{kind}_flops"] = getattr(cost.pretraining, kind)
+            row[f"printed_{kind}_flops"] = (
+                None if cost.printed is None else getattr(cost.printed, kind)
+            )
+        found.append(row)
+    for line in table.break_evens:
+        answer = line.answer
+        found.append(
+            {
+                "kind": "break-even", "model": answer.first.name, "against": answer.second.name,
+                "vocabulary_weight": line.weight, "break_even": answer.kind,
+                "break_even_tokens": answer.tokens,
+            }
+        )  # fmt: skip
+    return found
+
+
+def csv_text(table: CostTable) -> str:
+    """Models and break-evens as CSV."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows_as_dicts(table))
+    return buffer.getvalue()
+
+
+HEADINGS = (
+    "model", "parameters", "general", "biomedical", "clinical", "total", "inference", "exact",
+)  # fmt: skip
+
+
+def fields(table: CostTable, line: CostLine) -> list[str]:
+    """The cells of a model's row as text; wrong cells of the paper's Table 3 have a marker."""
+    wrong = [(other.key, kind) for other, kind, _ in table.wrong]
+    by_kind = []
+    for kind in KINDS:
+        shown = flops(getattr(line.cost.pretraining, kind))
+        marked = (line.key, kind) in wrong
+        by_kind.append(shown + (f" [{1 + wrong.index((line.key, kind))}]" if marked else ""))
+    cost = line.cost
+    return [
+        line.name,
+        size_words(line.parameters),
+        *by_kind,
+        flops(cost.pretraining.total),
+        flops(cost.inference_per_token),
+        "not public" if cost.exact_per_token is None else flops(cost.exact_per_token),
+    ]
+
+
+def notes(table: CostTable) -> list[str]:
+    """What the markers of `fields` mean, in order."""
+    return [
+        f"[{k}] {line.name}, {kind} text: the paper's Table 3 prints {flops(printed)}, which lacks"
+        " the factor 6 of its own formula."
+        for k, (line, kind, printed) in enumerate(table.wrong, 1)
+    ]
+
+
+EXPLANATION = (
+    "FLOPs of pre-training by kind of text, 6PT with the registry's parameters and tokens; of"
+    " inference a token, 2P; and counted product by product from the sizes (512 tokens read, and 8"
+    " written by models that write, divided by 512). Computed, neither measured nor published."
+)
+
+
+def break_even_words(line: BreakEvenLine) -> str:
+    """The answer in a sentence, with the weight it was found with."""
+    return f"{line.answer.sentence()} (general vocabulary's weight {line.weight:g})."
+
+
+def usage_fields(line: UsageLine) -> list[str]:
+    """System, task, and what it used."""
+    used = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in line.counts.items())
+    return [line.system, line.task, used]

@@ -1,0 +1,81 @@
+"""The main table on a page: measured lines plain; published ones labelled, tinted, in italics."""
+
+from __future__ import annotations
+
+from clinical_t5x import webpage
+from clinical_t5x.evaluation.registry.published import ERRATA
+from clinical_t5x.evaluation.report.main_table import PUBLISHED, Entry, MainTable, TableLine, marker
+from clinical_t5x.evaluation.report.text import how_to_read, line_detail, percent, spread_words
+from clinical_t5x.webpage import escape as _e
+
+CSS = """
+.scores td, .scores th { padding-right: .7rem; }
+.scores td.origin { text-align: left; white-space: normal; font-size: .82rem; color: var(--soft); }
+.scores tr.published > * { background: #f4f4f4; }
+.scores tr.published .number { font-style: italic; }
+.scores tr { break-inside: avoid; }
+.scores sup { line-height: 0; }
+.notes { font-size: .85rem; list-style: none; padding-left: 0; }
+h3 { font-size: 1rem; font-weight: 500; margin: 1.4rem 0 .3rem; }
+"""
+
+
+def table(found: MainTable) -> str:
+    """The table, how to read it, and its notes."""
+    columns = found.columns
+    tasks = list(dict.fromkeys(column.task for column in columns))
+    first = "".join(
+        f'<th scope="colgroup" colspan="{sum(c.task == task for c in columns)}">{_e(task)}</th>'
+        for task in tasks
+    )
+    second = "".join(f'<th scope="col">{_e(column.heading)}</th>' for column in columns)
+    rows = "\n".join(_row(found, line) for line in found.lines)
+    caption = "Per cent; higher is better everywhere. " + " ".join(how_to_read(found))
+    notes = "".join(
+        f'<li id="note-{marker(k)}"><sup>{marker(k)}</sup> {_e(note)}</li>'
+        for k, note in enumerate(found.notes)
+    )
+    return (
+        f'<div class="scroll"><table class="wide scores"><caption>{_e(caption)}</caption>'
+        f'<thead><tr><td rowspan="2"></td><th rowspan="2" scope="col">origin</th>{first}</tr>'
+        f"<tr>{second}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
+        + (f'<ul class="notes">{notes}</ul>' if notes else "")
+    )
+
+
+def _row(found: MainTable, line: TableLine) -> str:
+    detail = line_detail(line)
+    detail = f'<span class="detail">{_e(detail)}</span>' if detail else ""
+    cells = "".join(
+        f"<td>{_cell(found, line.entries.get(column))}</td>" for column in found.columns
+    )
+    return (
+        f'<tr class="{line.origin}"><th scope="row">{_e(line.name)}{detail}</th>'
+        f'<td class="origin">{_e(line.origin_words)}</td>{cells}</tr>'
+    )
+
+
+def _cell(found: MainTable, entry: Entry | None) -> str:
+    if entry is None:
+        return '<span class="detail">not evaluated</span>'
+    marks = ", ".join(f'<a href="#note-{mark}">{mark}</a>' for mark in found.markers(entry))
+    below = [spread_words(entry)]
+    if len(entry.by_seed) > 1:
+        below.append("seeds " + ", ".join(percent(value) for value in entry.by_seed))
+    if entry.source:
+        below.append(entry.source)
+    marks = f"<sup>{marks}</sup>" if marks else ""
+    return f'<span class="number">{percent(entry.value)}{marks}</span>' + "".join(
+        f'<span class="interval">{_e(text)}</span>' for text in below
+    )
+
+
+def errata(found: MainTable) -> str:
+    """Where the paper contradicts itself, when its numbers are shown."""
+    if PUBLISHED not in found.origins:
+        return ""
+    items = "".join(f"<li>{_e(one.where)}: {_e(one.text)}</li>" for one in ERRATA)
+    said = "<p>Numbers that these touch carry a note in the tables above.</p>"
+    return webpage.section(
+        "errata", "Where the paper contradicts itself", f"{said}<ul>{items}</ul>"
+    )
