@@ -111,25 +111,23 @@ def _side(
 
     name, equals, parameters = model.partition("=")
     if not equals:
-        side = side_of_model(
+        return side_of_model(
             model,
             weight=weight,
             pays_pretraining=pays,
+            pretraining_tokens=pretraining_tokens,
             fine_tuning_tokens=options.fine_tuning_tokens,
             exact=options.exact,
         )
-    elif options.exact:
+    if options.exact:
         raise UserError(f"--exact knows nothing of {model}: leave it out, or name a model")
-    else:
-        side = Side.of_parameters(
-            name,
-            _amount(parameters),
-            weight=1.0 if weight is None else weight,
-            fine_tuning_tokens=options.fine_tuning_tokens,
-        )
-    if pretraining_tokens is not None:
-        side = dataclasses.replace(side, pretraining_tokens=pretraining_tokens)
-    return side
+    return Side.of_parameters(
+        name,
+        _amount(parameters),
+        weight=1.0 if weight is None else weight,
+        pretraining_tokens=pretraining_tokens or 0.0,
+        fine_tuning_tokens=options.fine_tuning_tokens,
+    )
 
 
 def _pair(flag: str, text: str) -> list[float]:

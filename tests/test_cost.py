@@ -56,6 +56,13 @@ def test_no_break_even_is_said(capsys):
     assert "T5-Base costs less than T5-XL at any volume" in out
 
 
+def test_pretraining_that_nobody_knows_must_be_said(capsys):
+    with pytest.raises(UserError, match="seen is not known: say with --pretraining_tokens"):
+        cost.main(["--break_even", "gpt3", "t5_xl"])
+    out = shown(capsys, "--break_even", "gpt3", "t5_xl", "--pretraining_tokens", "0")
+    assert "GPT-3 never costs less than T5-XL" in out
+
+
 def test_exact_costs_move_the_break_even(capsys):
     """An encoder's token goes through all of it, an encoder-decoder's through half."""
     pair = ("--break_even", "gatortron", "t5_xl")

@@ -113,6 +113,7 @@ def side_of_model(
     *,
     weight: float | None = None,
     pays_pretraining: bool,
+    pretraining_tokens: float | None = None,
     fine_tuning_tokens: float = 0.0,
     exact: bool = False,
 ) -> Side:
@@ -123,13 +124,22 @@ def side_of_model(
       weight: Of its vocabulary; default what is known of it, else 1.0.
       pays_pretraining: Whether its clinical pre-training is still to be paid for. What it was
         trained on before is there already.
+      pretraining_tokens: To be paid for instead of that.
       fine_tuning_tokens: Of fine-tuning.
       exact: Whether tokens cost what exact counts say, instead of 6 P and 2 P.
 
     Raises:
-      UserError: there is no such row, or an exact count of one whose sizes are not public.
+      UserError: there is no such row, its pre-training is to be paid for and not known, or an exact
+        count is asked of one whose sizes are not public.
     """
     row = model_row(key)
+    if pretraining_tokens is None:
+        pretraining_tokens = row.tokens.clinical if pays_pretraining else 0.0
+    if pretraining_tokens is None:
+        raise UserError(
+            f"how many clinical tokens {row.name} has seen is not known: say with"
+            " --pretraining_tokens what is to be paid for (0 for a model that is there already)"
+        )
     if weight is None:
         weight = vocabulary_weight(row) or 1.0
     cost = model_cost(key)
@@ -143,7 +153,7 @@ def side_of_model(
         training,
         inference,
         weight=weight,
-        pretraining_tokens=(row.tokens.clinical or 0.0) if pays_pretraining else 0.0,
+        pretraining_tokens=pretraining_tokens,
         fine_tuning_tokens=fine_tuning_tokens,
     )
 
