@@ -57,6 +57,8 @@ def _show_one(name: str, *, as_json: bool) -> int:
     console.say("\nTo run it (capitals are directories and names of yours):")
     for line in row.command.splitlines():
         console.say(f"  {line}")
+    if "--task mednli" in row.command:
+        console.say("and the same with --task radqa and --task clip.")
     return console.EXIT_DONE
 
 
