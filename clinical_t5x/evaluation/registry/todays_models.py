@@ -39,7 +39,7 @@ TODAYS_MODELS = (
         notes=(
             "also as BioClinical-ModernBERT-base, 150M",
             "53.5B biomedical and clinical tokens together (arXiv 2506.10896, its card), after"
-            " ModernBERT's 2T general ones (from memory); how they divide is not on the card",
+            " ModernBERT's 2T general ones (its card); how they divide is not on the card",
             "the preset is the paper's for encoders, not one of its authors",
         ),
     ),
