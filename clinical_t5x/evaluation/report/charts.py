@@ -17,7 +17,8 @@ from clinical_t5x.evaluation.report.picture import Picture
 from clinical_t5x.evaluation.report.text import percent, points
 from clinical_t5x.webpage import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Chart
 
-_ROW = 0.21  # inches
+_ROW = 0.23  # inches
+_APART = 0.16  # of a row, from its middle to one of two lines in it
 
 # By initialisation: colour, mark, line style.
 STYLES = {
@@ -31,10 +32,10 @@ OTHERS = (
     (SKY, "P", ":"),
     (ORANGE, "X", "-"),
     (INK, "*", "-."),
-    (GREEN, "<", "--"),
-    (PURPLE, ">", ":"),
+    (GREEN, "D", "--"),
+    (PURPLE, "H", ":"),
     (SKY, "p", "-"),
-    (ORANGE, "h", "-."),
+    (ORANGE, "<", "-."),
 )
 
 
@@ -53,7 +54,7 @@ def score_picture(table: MainTable, *, name: str = "scores") -> Picture:
         )
         parts.append(f"{line.name} ({line.origin}): {numbers}")
     words = "Dot chart of the scores in per cent. " + ". ".join(parts) + "."
-    height = 0.75 + _ROW * len(table.lines) + (0.25 if len(table.origins) > 1 else 0)
+    height = 0.75 + _ROW * len(_by_label(table)) + (0.25 if len(table.origins) > 1 else 0)
     return Picture(
         name, height, lambda chart: _draw_scores(chart, table), words, _score_caption(table)
     )
@@ -68,23 +69,25 @@ def _score_caption(table: MainTable) -> str:
             f"hollow marks are published ({PAPER_NAME}), their bars reach one standard deviation"
             " over seeds up and down"
         )
-    return f"The same scores in per cent: {'; '.join(kinds)}. Axes do not begin at 0."
+    left_out = any(e.test_part != 1.0 for line in table.lines for e in line.entries.values())
+    said = f"The same scores in per cent: {'; '.join(kinds)}. Axes do not begin at 0."
+    return said + (" Scores on a part of the test split are not drawn." if left_out else "")
 
 
 def _draw_scores(chart: Chart, table: MainTable) -> None:
-    columns = table.columns
+    columns, by_label = table.columns, _by_label(table)
     panels = chart.figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axes, column in zip(panels, columns, strict=True):
-        for y, line in enumerate(table.lines):
-            entry = line.entries.get(column)
-            if entry is not None:
-                _draw_score(axes, y, line, entry)
+        for y, lines in enumerate(by_label.values()):
+            for k, line in enumerate(lines):
+                entry = line.entries.get(column)
+                if entry is not None and entry.test_part == 1.0:
+                    _draw_score(axes, y + _APART * (2 * k - len(lines) + 1), line, entry)
         axes.set_title(f"{column.task}\n{column.heading}", fontsize=8.5)
         axes.tick_params(axis="x", labelsize=7.5)
         axes.margins(x=0.12)
-    names = [_line_label(line, table) for line in table.lines]
-    panels[0].set_yticks(range(len(names)), names, fontsize=8)
-    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    panels[0].set_yticks(range(len(by_label)), list(by_label), fontsize=8)
+    panels[0].set_ylim(len(by_label) - 0.4, -0.6)
     if len(table.origins) > 1:
         _write_origins(chart)
 
@@ -108,6 +111,14 @@ def spread(entry: Entry) -> tuple[float, float]:
         return entry.low, entry.high
     std = (entry.std or 0.0) if entry.source else 0.0
     return entry.value - std, entry.value + std
+
+
+def _by_label(table: MainTable) -> dict[str, list[TableLine]]:
+    """Lines by what stands beside them: a measured and a published line of one model share it."""
+    found: dict[str, list[TableLine]] = {}
+    for line in table.lines:
+        found.setdefault(_line_label(line, table), []).append(line)
+    return found
 
 
 def _line_label(line: TableLine, table: MainTable) -> str:

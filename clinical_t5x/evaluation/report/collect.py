@@ -80,7 +80,7 @@ class ReportData:
 
     Attributes:
       split: that was scored.
-      table: measured and published lines.
+      table: measured and published lines; without fractions of systems that a curve shows.
       rows: what was measured.
       differences: pre-trained against from scratch.
       matrices: all measured systems against each other, for each metric.
@@ -152,7 +152,13 @@ def collect(
             " clinical_t5x.eval"
         )
     rows = main_rows(chosen)
-    table = main_table(rows, published)
+    in_curve = low_resource.systems_of_curve(rows)
+    in_table = [
+        row
+        for row in rows
+        if row.fraction == 1.0 or (row.initialisation, row.model) not in in_curve
+    ]
+    table = main_table(in_table, published)
     return ReportData(
         split=split,
         table=table,

@@ -25,8 +25,8 @@ from clinical_t5x.evaluation.registry.row import ENCODER_DECODER, FINE_TUNING
 from clinical_t5x.evaluation.report.main_table import MainTable, size_words
 from clinical_t5x.evaluation.results import Evaluation
 
-# The vocabulary weights of general models: the paper's, and none.
-_WEIGHTS = (1.12, 1.0)
+# Weights of a general vocabulary: the paper's, and none.
+WEIGHTS = (1.12, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +53,11 @@ class CostLine:
 
 @dataclasses.dataclass(frozen=True)
 class BreakEvenLine:
-    """A clinical model against a larger general one, for one weight of the general vocabulary."""
+    """A clinical model against a larger general one, with each of `WEIGHTS`."""
 
-    weight: float
-    answer: BreakEven
+    clinical: str
+    general: str
+    answers: tuple[BreakEven, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,16 +114,19 @@ def _break_evens(keys: Sequence[str]) -> list[BreakEvenLine]:
     general = [r for r in rows if r.tokens.clinical == 0]
     return [
         BreakEvenLine(
-            weight,
-            break_even(
-                side_of_model(mine.key, pays_pretraining=True),
-                side_of_model(theirs.key, weight=weight, pays_pretraining=False),
+            mine.name,
+            theirs.name,
+            tuple(
+                break_even(
+                    side_of_model(mine.key, pays_pretraining=True),
+                    side_of_model(theirs.key, weight=weight, pays_pretraining=False),
+                )
+                for weight in WEIGHTS
             ),
         )
         for mine in clinical
         for theirs in general
         if theirs.parameters > mine.parameters
-        for weight in _WEIGHTS
     ]
 
 
@@ -148,7 +152,7 @@ def flops(value: float | None) -> str:
     """FLOPs as a table gives them."""
     if value is None:
         return "unknown"
-    return "0" if value == 0 else f"{value:.2g}".replace("e+", "e")
+    return "0" if value == 0 else f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
 
 
 CSV_FIELDS = (
@@ -178,14 +182,14 @@ def rows_as_dicts(table: CostTable) -> list[dict[str, Any]]:
             )
         found.append(row)
     for line in table.break_evens:
-        answer = line.answer
-        found.append(
-            {
-                "kind": "break-even", "model": answer.first.name, "against": answer.second.name,
-                "vocabulary_weight": line.weight, "break_even": answer.kind,
-                "break_even_tokens": answer.tokens,
-            }
-        )  # fmt: skip
+        for weight, answer in zip(WEIGHTS, line.answers, strict=True):
+            found.append(
+                {
+                    "kind": "break-even", "model": line.clinical, "against": line.general,
+                    "vocabulary_weight": weight, "break_even": answer.kind,
+                    "break_even_tokens": answer.tokens,
+                }
+            )  # fmt: skip
     return found
 
 
@@ -199,7 +203,8 @@ def csv_text(table: CostTable) -> str:
 
 
 HEADINGS = (
-    "model", "parameters", "general", "biomedical", "clinical", "total", "inference", "exact",
+    "model", "parameters", "general", "biomedical", "clinical", "total", "2P a token",
+    "counted a token",
 )  # fmt: skip
 
 
@@ -238,9 +243,23 @@ EXPLANATION = (
 )
 
 
-def break_even_words(line: BreakEvenLine) -> str:
-    """The answer in a sentence, with the weight it was found with."""
-    return f"{line.answer.sentence()} (general vocabulary's weight {line.weight:g})."
+BREAK_EVEN_HEADINGS = (
+    "clinical model", "general model", *(f"weight {weight:g}" for weight in WEIGHTS),
+)  # fmt: skip
+BREAK_EVEN_EXPLANATION = (
+    "From how many tokens of inference on the clinical model, whose pre-training is paid for, costs"
+    " less than the larger general one, which is there already. The weight says how many tokens of"
+    " the general vocabulary a text has for one of the clinical vocabulary: 1.12 in the paper."
+)
+
+
+def break_even_fields(line: BreakEvenLine) -> list[str]:
+    """The cells of a pair's row as text: a volume, or a word where there is none."""
+    shown = [
+        answer.kind if answer.tokens is None else f"{answer.kind} {answer.tokens / 1e9:.1f}B"
+        for answer in line.answers
+    ]
+    return [line.clinical, line.general, *shown]
 
 
 def usage_fields(line: UsageLine) -> list[str]:

@@ -66,6 +66,8 @@ def caption(panels: Sequence[EffortPanel]) -> str:
             "Hollow marks are published numbers (Lehman et al. 2023) with one standard deviation"
             " over seeds."
         )
+    if len(published) == 2:
+        parts.append("A model's two marks are above each other and have one name.")
     if any(point.prompted for point in points):
         parts.append("Models marked * were prompted.")
     for panel in panels:
@@ -134,60 +136,62 @@ def _colour(point: EffortPoint) -> str:
     return _COLOURS[point.text]
 
 
-def _names(points: Sequence[EffortPoint]) -> list[str]:
-    """Names; where a model is there twice, which of the two it is."""
-    names = [point.name + ("*" if point.prompted else "") for point in points]
-    twice = {name for name in names if names.count(name) > 1}
-    return [
-        f"{name}, {point.origin}" if name in twice else name
-        for name, point in zip(names, points, strict=True)
-    ]
+def _named(points: Sequence[EffortPoint]) -> list[EffortPoint]:
+    """One point for each name: a measured and a published one of a model stand above each other."""
+    first: dict[str, EffortPoint] = {}
+    for point in points:
+        first.setdefault(point.name, point)
+    return list(first.values())
 
 
 def _write_names(axes: Any, points: Sequence[EffortPoint]) -> None:
     """Write each name near its point, in points of print from the panel's lower left corner."""
-    scale = 72.0 / axes.figure.dpi
-    corner = axes.transAxes.transform((0, 0))
-    places = [
-        tuple(scale * (axes.transData.transform((p.flops, 100 * p.entry.value)) - corner))
-        for p in points
-    ]
-    names = _names(points)
-    width, height = scale * (axes.transAxes.transform((1, 1)) - corner)
+    named = _named(points)
+    others = [point for point in points if point not in named]
+    names = [point.name + ("*" if point.prompted else "") for point in named]
+    places = [_place(axes, point) for point in named]
+    width, height = _in_points(axes, axes.transAxes.transform((1, 1)))
     boxes = place_labels(
         places,
         [_size(axes, name) for name in names],
         Box(2, 2, width - 2, height - 2),
         gap=_GAP,
-        lines=_lines(axes, points, scale, corner),
+        others=[_place(axes, point) for point in others],
+        lines=_lines(axes, points),
     )
-    for (x, y), box, name in zip(places, boxes, names, strict=True):
-        end_x, end_y = box.nearest(x, y)
-        far = ((end_x - x) ** 2 + (end_y - y) ** 2) ** 0.5 > _LEADER * _GAP
-        text = axes.annotate(
-            name,
-            (x, y),
-            xycoords=("axes points", "axes points"),
-            xytext=((box.left + box.right) / 2, (box.bottom + box.top) / 2),
-            textcoords="axes points",
-            ha="center",
-            va="center",
-            fontsize=_NAME_SIZE,
-            color=INK,
-            zorder=4,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3},
-        )
-        text.set_in_layout(False)
-        if far:
-            axes.annotate(
-                "",
-                (x, y),
-                xycoords=("axes points", "axes points"),
-                xytext=(end_x, end_y),
-                textcoords="axes points",
-                arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
-                zorder=2,
-            ).set_in_layout(False)
+    for place, box, name in zip(places, boxes, names, strict=True):
+        _write_name(axes, name, box)
+        end = box.nearest(*place)
+        if math.dist(place, end) > _LEADER * _GAP:
+            _join(axes, place, end)
+
+
+def _in_points(axes: Any, pixel: Any) -> tuple[float, float]:
+    """A place of the canvas in points from the panel's lower left corner."""
+    x, y = (pixel - axes.transAxes.transform((0, 0))) * 72.0 / axes.figure.dpi
+    return float(x), float(y)
+
+
+def _place(axes: Any, point: EffortPoint) -> tuple[float, float]:
+    return _in_points(axes, axes.transData.transform((point.flops, 100 * point.entry.value)))
+
+
+def _write_name(axes: Any, name: str, box: Box) -> None:
+    middle = ((box.left + box.right) / 2, (box.bottom + box.top) / 2)
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3}
+    axes.annotate(
+        name, middle, xycoords="axes points", ha="center", va="center", fontsize=_NAME_SIZE,
+        color=INK, zorder=4, bbox=ground,
+    ).set_in_layout(False)  # fmt: skip
+
+
+def _join(axes: Any, place: tuple[float, float], end: tuple[float, float]) -> None:
+    """A thin line from a point to its name."""
+    style = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
+    axes.annotate(
+        "", place, xycoords="axes points", xytext=end, textcoords="axes points", arrowprops=style,
+        zorder=2,
+    ).set_in_layout(False)  # fmt: skip
 
 
 def _size(axes: Any, name: str) -> tuple[float, float]:
@@ -199,17 +203,14 @@ def _size(axes: Any, name: str) -> tuple[float, float]:
     return _SLACK * scale * box.width, scale * box.height
 
 
-def _lines(axes: Any, points: Sequence[EffortPoint], scale: float, corner: Any) -> list[Box]:
+def _lines(axes: Any, points: Sequence[EffortPoint]) -> list[Box]:
     """The points' bars and the lines between them, in small pieces."""
     ends = [((p.flops, _reach(p)[0]), (p.flops, _reach(p)[1])) for p in points]
     for line in same_design(points):
-        places = [(p.flops, 100 * p.entry.value) for p in line]
-        ends += itertools.pairwise(places)
+        ends += itertools.pairwise([(p.flops, 100 * p.entry.value) for p in line])
     pieces = []
     for begin, end in ends:
-        (x0, y0), (x1, y1) = (
-            scale * (axes.transData.transform(at) - corner) for at in (begin, end)
-        )
+        (x0, y0), (x1, y1) = (_in_points(axes, axes.transData.transform(x)) for x in (begin, end))
         count = max(2, int(math.hypot(x1 - x0, y1 - y0) / _PIECE))
         for k in range(count + 1):
             x, y = x0 + (x1 - x0) * k / count, y0 + (y1 - y0) * k / count

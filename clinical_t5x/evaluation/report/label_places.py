@@ -16,7 +16,7 @@ _REACHES = (1.0, 1.8, 3.0, 4.5, 6.5, 9.0)  # distances from a point, in gaps
 _ROUNDS = 30
 # Costs: what must not happen, what should not, and how far a name is from its point.
 _COVERS_NAME, _COVERS_POINT, _OUTSIDE, _CROSSES, _DISTANCE = 1000.0, 300.0, 2000.0, 60.0, 1.0
-_COVERS_LINE = 3.0
+_COVERS_LINE, _NEARER_ANOTHER = 3.0, 25.0
 _BESIDE = 0.3  # prefer names right or left of a point to those above or below
 
 _Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -60,6 +60,7 @@ def place_labels(
     bounds: Box,
     *,
     gap: float = 4.0,
+    others: Sequence[tuple[float, float]] = (),
     lines: Sequence[Box] = (),
 ) -> list[Box]:
     """A rectangle for each point's name.
@@ -69,9 +70,10 @@ def place_labels(
       sizes: Width and height of each name.
       bounds: Names stay inside where they can.
       gap: From a point's middle to its name.
+      others: Further points, which have no names and must not be covered.
       lines: Small pieces of lines that names should rather not cover.
     """
-    taken = [Box(x - gap, y - gap, x + gap, y + gap) for x, y in points]
+    taken = [Box(x - gap, y - gap, x + gap, y + gap) for x, y in (*points, *others)]
     options = [
         _places(point, size, bounds, gap, [*taken[:own], *taken[own + 1 :]], lines)
         for own, (point, size) in enumerate(zip(points, sizes, strict=True))
@@ -110,11 +112,18 @@ def _places(
             leader = ((x, y), box.nearest(x, y))
             cost = _DISTANCE * reach + _BESIDE * abs(up)
             cost += _COVERS_POINT * sum(box.overlap(other) for other in taken) / box.area
+            cost += _NEARER_ANOTHER * sum(_is_nearer(other, box, leader) for other in taken)
             cost += _COVERS_LINE * sum(box.overlap(piece) > 0 for piece in lines)
             cost += _OUTSIDE * (1 - box.overlap(bounds) / box.area)
             cost += _CROSSES * sum(_passes(leader, other) for other in taken)
             found.append(_Place(box, cost, leader))
     return found
+
+
+def _is_nearer(other: Box, box: Box, leader: _Segment) -> bool:
+    """Whether a name would stand nearer to another point than to its own."""
+    middle = ((other.left + other.right) / 2, (other.bottom + other.top) / 2)
+    return math.dist(middle, box.nearest(*middle)) < math.dist(*leader)
 
 
 def _cost_among(place: _Place, others: Sequence[_Place]) -> float:

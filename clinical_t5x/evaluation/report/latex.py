@@ -2,6 +2,7 @@ r"""The main table and the cost table as LaTeX: needs `\usepackage{booktabs}` an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from clinical_t5x.evaluation.report import cost_table
@@ -128,28 +129,43 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def cost_table_text(costs: cost_table.CostTable) -> str:
-    """The cost table, break-evens below."""
-    headings = " & ".join(escape(heading) for heading in cost_table.HEADINGS)
-    rows = [
-        " & ".join(map(escape, cost_table.fields(costs, line))) + r" \\" for line in costs.lines
-    ]
-    below = [*cost_table.notes(costs), *map(cost_table.break_even_words, costs.break_evens)]
+    """The cost table, and break-evens below."""
+    parts = _tabular(
+        cost_table.HEADINGS, [cost_table.fields(costs, line) for line in costs.lines], left=1
+    )
+    caption = cost_table.EXPLANATION
+    if costs.break_evens:
+        caption += " Below: " + cost_table.BREAK_EVEN_EXPLANATION
+        rows = [cost_table.break_even_fields(line) for line in costs.break_evens]
+        parts += [r"\par\medskip", *_tabular(cost_table.BREAK_EVEN_HEADINGS, rows, left=2)]
     return _document(
         [
             _NEEDS,
             r"\begin{table*}[t]",
             r"\centering",
-            rf"\caption{{{escape(cost_table.EXPLANATION)}}}",
+            rf"\caption{{{escape(caption)}}}",
             r"\label{tab:costs}",
             r"\footnotesize",
-            rf"\begin{{tabular}}{{l{'r' * (len(cost_table.HEADINGS) - 1)}}}",
-            r"\toprule",
-            rf"{headings} \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *_notes(below),
+            *parts,
+            *_notes(cost_table.notes(costs)),
             r"\end{table*}",
         ]
     )
+
+
+def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """A plain table; so many columns from the left are text."""
+    return [
+        rf"\begin{{tabular}}{{{'l' * left}{'r' * (len(headings) - left)}}}",
+        r"\toprule",
+        " & ".join(map(escape, headings)) + r" \\",
+        r"\midrule",
+        *(" & ".join(_scientific(escape(cell)) for cell in row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def _scientific(cell: str) -> str:
+    """4.5e19 as a product with a power of ten."""
+    return re.sub(r"^(\d\.\d)e(\d+)", r"$\1\\cdot10^{\2}$", cell)

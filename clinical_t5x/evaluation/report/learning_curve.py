@@ -45,6 +45,8 @@ class Point:
       method: "hierarchical" (over seeds and units), "bca" (over units), "none", or of published
         points "std": plus and minus a standard deviation over seeds, not an interval.
       by_seed: The score of each training seed.
+      source: The paper's table that a published point is from.
+      note: What must be known to read it.
     """
 
     fraction: float
@@ -53,6 +55,8 @@ class Point:
     high: float | None
     method: str
     by_seed: tuple[float, ...]
+    source: str = ""
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -354,7 +358,7 @@ def _tests(
 CSV_FIELDS = (
     "kind", "origin", "task", "metric", "system", "network", "fraction", "training_examples",
     "value", "low", "high", "method", "by_seed", "p_value", "p_holm", "n", "n_units", "unit",
-    "split", "synthetic",
+    "split", "synthetic", "source", "note",
 )  # fmt: skip
 
 
@@ -382,7 +386,8 @@ def rows_as_dicts(curve: LearningCurve) -> list[dict[str, Any]]:
                         "fraction": point.fraction, "value": point.value, "low": point.low,
                         "training_examples": panel.examples.get(point.fraction),
                         "high": point.high, "method": point.method,
-                        "by_seed": " ".join(f"{value:.6f}" for value in point.by_seed), **of_panel,
+                        "by_seed": " ".join(f"{value:.6f}" for value in point.by_seed),
+                        "source": point.source, "note": point.note, **of_panel,
                     }
                 )  # fmt: skip
     for test in curve.tests:

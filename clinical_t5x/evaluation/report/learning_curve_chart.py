@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from clinical_t5x.evaluation.report.charts import style_of
 from clinical_t5x.evaluation.report.learning_curve import LearningCurve, Line, Panel, Point
+from clinical_t5x.evaluation.report.learning_curve_styles import PROMPTED, LineStyle, Styles
 from clinical_t5x.evaluation.report.picture import Picture
 from clinical_t5x.webpage import GREY, INK
 
@@ -17,8 +17,7 @@ _LABEL_GAP = 0.062  # of the axis' height, at least between two labels
 # Of the range of fractions, on its log axis: room left of the first and right of the last one, for
 # the labels; and how far systems stand beside each other, so that intervals can be told apart.
 _ROOM, _ROOM_FOR_LABELS, _DODGE, _WIDEST = 0.09, 0.58, 0.032, 0.1
-_ROOM_IN_A_WIDE_PANEL = 0.22
-_PROMPTED = (0, (4, 1.5, 1, 1.5))  # dash and dot
+_ROOM_IN_A_WIDE_PANEL, _ROOM_FOR_SHORT_LABELS = 0.22, 0.36
 
 
 def picture(curve: LearningCurve, words: str, caption: str, *, name: str = "curve") -> Picture:
@@ -36,117 +35,38 @@ def _height(curve: LearningCurve) -> float:
 
 
 def _draw(figure: Any, curve: LearningCurve) -> None:
-    """Draw all panels; where published lines are among them, the last place says how to read."""
+    """Draw all panels; where published lines are among them, the free place says how to read."""
     columns = min(_PANELS_A_ROW, len(curve.panels))
     rows = -(-len(curve.panels) // columns)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
-    room = _ROOM_FOR_LABELS if columns > 1 else _ROOM_IN_A_WIDE_PANEL
-    styles = _Styles.of(curve)
+    styles = Styles.of(curve)
+    room = _ROOM_FOR_LABELS if styles.named_at_lines else _ROOM_FOR_SHORT_LABELS
+    room = room if columns > 1 else _ROOM_IN_A_WIDE_PANEL
     for axes, panel in zip(places, curve.panels, strict=False):
         _draw_panel(axes, panel, styles, room)
     free = places[len(curve.panels) :]
     for axes in free:
         axes.set_axis_off()
     if styles.with_published:
-        _write_key(figure, free[0] if len(free) else None, curve)
+        styles.write_key(figure, free[0] if len(free) else None)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Styles:
-    """The same style for a system in every panel, whether measured or published.
-
-    Attributes:
-      systems: In the order of their styles.
-      with_published: Whether any line is published: then line styles tell the two kinds apart.
-      in_both: Names that are on lines of both kinds.
-    """
-
-    systems: tuple[tuple[str, str], ...]
-    with_published: bool
-    in_both: frozenset[str]
-
-    @classmethod
-    def of(cls, curve: LearningCurve) -> _Styles:
-        lines = [line for panel in curve.panels for line in panel.lines]
-        measured = [line for line in lines if not line.published]
-        known = {line.initialisation: line.model for line in measured}
-        systems = [(line.initialisation, line.model) for line in measured]
-        systems += [
-            (line.initialisation, known.get(line.initialisation, ""))
-            for line in lines
-            if line.published
-        ]
-        both = {line.title for line in measured} & {line.title for line in lines if line.published}
-        return cls(tuple(dict.fromkeys(systems)), len(measured) < len(lines), frozenset(both))
-
-    def of_line(self, line: Line) -> _LineStyle:
-        """How a line is drawn."""
-        names = [name for name, _ in self.systems]
-        index = (
-            names.index(line.initialisation)
-            if line.published
-            else self.systems.index((line.initialisation, line.model))
-        )
-        colour, mark, style = style_of(line.initialisation, index)
-        if self.with_published:
-            style = "--" if line.published else "-"
-        label = line.title + (
-            ", published" if line.published and line.title in self.in_both else ""
-        )
-        return _LineStyle(colour, mark, style, "white" if line.published else colour, label)
-
-
-@dataclasses.dataclass(frozen=True)
-class _LineStyle:
-    """Colour, mark, line style, the marks' filling, and the label."""
-
-    colour: str
-    mark: str
-    style: str
-    filling: str
-    label: str
-
-
-def _write_key(figure: Any, axes: Any, curve: LearningCurve) -> None:
-    """What solid and dashed lines are, in the free place or above."""
-    from matplotlib.lines import Line2D
-
-    handles = []
-    if False in curve.origins:
-        handles.append(Line2D([], [], color=INK, marker="o", markersize=5, label="measured"))
-    handles.append(
-        Line2D(
-            [], [], color=INK, marker="o", markersize=5, linestyle="--", markerfacecolor="white",
-            label="published (Lehman et al. 2023)",
-        )
-    )  # fmt: skip
-    if any(panel.references for panel in curve.panels):
-        handles.append(
-            Line2D(
-                [], [], color=GREY, linestyle=_PROMPTED, label="in-context, no training examples"
-            )
-        )
-    if axes is None:
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
-    else:
-        axes.legend(handles=handles, loc="center left", handlelength=3)
-
-
-def _draw_panel(axes: Any, panel: Panel, styles: _Styles, room_for_labels: float) -> None:
+def _draw_panel(axes: Any, panel: Panel, styles: Styles, room_for_labels: float) -> None:
     scale = _Scale.of(panel)
     _set_fractions(axes, panel, scale)
     labels = []
     for k, line in enumerate(panel.lines):
         place = k - (len(panel.lines) - 1) / 2
-        labels.append(_draw_line(axes, line, styles.of_line(line), place, scale))
+        label = _draw_line(axes, line, styles.of_line(line), place, scale)
+        labels += [label] if styles.named_at_lines else []
     if panel.majority is not None:
         y = 100 * panel.majority
         axes.plot(scale.ends, [y, y], color=GREY, linestyle=":", linewidth=1.3)
         labels.append(_Label(y, "Majority", GREY))
     for reference in panel.references:
         y = 100 * reference.value
-        axes.plot(scale.ends, [y, y], color=GREY, linestyle=_PROMPTED, linewidth=1.1)
-        labels.append(_Label(y, reference.name, GREY))
+        axes.plot(scale.ends, [y, y], color=GREY, linestyle=PROMPTED, linewidth=1.1)
+        labels.append(_Label(y, styles.reference_label(reference), GREY))
     axes.set_title(f"{panel.column.task}: {panel.column.heading}")
     axes.set_ylabel("per cent")
     axes.grid(axis="x", visible=False)
@@ -208,7 +128,7 @@ class _Label:
     filling: str = "white"
 
 
-def _draw_line(axes: Any, line: Line, style: _LineStyle, place: float, scale: _Scale) -> _Label:
+def _draw_line(axes: Any, line: Line, style: LineStyle, place: float, scale: _Scale) -> _Label:
     """Means with intervals, and each seed as a small hollow mark beside its mean."""
     places = [scale.beside(point.fraction, place) for point in line.points]
     for x, point in zip(places, line.points, strict=True):
@@ -225,10 +145,10 @@ def _draw_line(axes: Any, line: Line, style: _LineStyle, place: float, scale: _S
         places, values, style.style, color=style.colour, marker=style.mark, markersize=5.5,
         markerfacecolor=style.filling, linewidth=1.6, zorder=3,
     )  # fmt: skip
-    return _Label(values[-1], style.label, style.colour, style.mark, style.filling)
+    return _Label(values[-1], line.title, style.colour, style.mark, style.filling)
 
 
-def _draw_interval(axes: Any, x: float, point: Point, style: _LineStyle) -> None:
+def _draw_interval(axes: Any, x: float, point: Point, style: LineStyle) -> None:
     """Intervals as broad bars; the spread of published points, which is none, as a thin line."""
     if point.low is not None and point.high is not None:
         width = 1.0 if point.method == "std" else 2.2

@@ -75,6 +75,8 @@ def caption(curve: LearningCurve) -> str:
             " means over three seeds; their thin bars reach one standard deviation over seeds up"
             " and down and are no intervals."
         )
+        if any(point.note for line in lines for point in line.points):
+            parts.append("Known errors of the paper are put right or noted with the numbers.")
     if any(panel.references for panel in curve.panels):
         parts.append(
             "Dashes and dots: models that were prompted, where they were scored on the whole split."
@@ -113,10 +115,12 @@ def numbers(panel: Panel) -> str:
     for fraction in fractions:
         count = panel.examples.get(fraction)
         headings.append(f"{100 * fraction:g} %" + (f" ({count:,})" if count else ""))
+    points = [point for line in panel.lines for point in line.points]
+    notes = list(dict.fromkeys(point.note for point in points if point.note))
     rows = []
     for line in panel.lines:
         by_fraction = {p.fraction: p for p in line.points}
-        cells = [_cell(by_fraction.get(fraction)) for fraction in fractions]
+        cells = [_cell(by_fraction.get(fraction), notes) for fraction in fractions]
         said = "published" if line.published else line.model
         detail = f'<span class="detail">{_e(said)}</span>' if said else ""
         rows.append([_e(line.title) + detail, *cells])
@@ -126,10 +130,14 @@ def numbers(panel: Panel) -> str:
         sample = ", a fixed random sample of the split" if panel.is_sample else ""
         scored = f"{counted(panel.n, 'example')} in {counted(panel.n_units, panel.unit)}"
         says.append(f"Scored: {scored}{sample}.")
+    if sources := sorted({point.source for point in points} - {""}):
+        says.append(f"Published: {', '.join(sources)}.")
     for reference in panel.references:
         kind = "published" if reference.published else "measured"
         says.append(f"{reference.name} ({kind}, in-context): {percent(reference.value)}.")
-    return webpage.table(headings, rows, " ".join(says), row_headings=True)
+    listed = "".join(f"<li><sup>{k}</sup> {_e(note)}</li>" for k, note in enumerate(notes, 1))
+    table = webpage.table(headings, rows, " ".join(says), row_headings=True)
+    return table + (f"<ul>{listed}</ul>" if listed else "")
 
 
 def _contents(panel: Panel) -> str:
@@ -140,15 +148,16 @@ def _contents(panel: Panel) -> str:
     return ", " + "; ".join(parts)
 
 
-def _cell(point: Point | None) -> str:
+def _cell(point: Point | None, notes: Sequence[str]) -> str:
     if point is None:
         return '<span class="detail">not run</span>'
     each = ", ".join(percent(value) for value in point.by_seed)
+    mark = f"<sup>{1 + notes.index(point.note)}</sup>" if point.note else ""
     is_std = point.method == "std" and point.high is not None
     spread = f"± {percent(point.high - point.value)}" if is_std else interval(point.low, point.high)
     seeds = f'<span class="interval">seeds {each}</span>' if len(point.by_seed) > 1 else ""
     return (
-        f'<span class="number">{percent(point.value)}</span>'
+        f'<span class="number">{percent(point.value)}{mark}</span>'
         f'<span class="interval">{spread}</span>{seeds}'
     )
 

@@ -30,7 +30,7 @@ from clinical_t5x.evaluation.report.learning_curve import (
     Reference,
     learning_curve,
 )
-from clinical_t5x.evaluation.report.main_table import ALL_MODELS, published_models
+from clinical_t5x.evaluation.report.main_table import ALL_MODELS, published_models, sentence
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, Row
 from clinical_t5x.evaluation.results import Evaluation
 
@@ -48,10 +48,7 @@ def measured_curve(
       rows: the same as rows of the table.
       split: what was scored.
     """
-    fractions: dict[tuple[str, str], set[float]] = {}
-    for row in rows:
-        fractions.setdefault((row.initialisation, row.model), set()).add(row.fraction)
-    several = {system for system, found in fractions.items() if len(found) > 1}
+    several = systems_of_curve(rows)
     if not several:
         return None
 
@@ -78,6 +75,14 @@ def _with_prompted(panel: Panel, rows: Sequence[Row]) -> Panel:
     return dataclasses.replace(panel, references=found)
 
 
+def systems_of_curve(rows: Sequence[Row]) -> set[tuple[str, str]]:
+    """Initialisation and network of the systems that were trained on two fractions or more."""
+    fractions: dict[tuple[str, str], set[float]] = {}
+    for row in rows:
+        fractions.setdefault((row.initialisation, row.model), set()).add(row.fraction)
+    return {system for system, found in fractions.items() if len(found) > 1}
+
+
 def is_prompted(key: str) -> bool:
     """Whether the registry says that this model is used in context, without training."""
     return key in MODELS and MODELS[key].use == IN_CONTEXT
@@ -102,8 +107,12 @@ def _published_panel(column: Column) -> Panel:
     for key in LOW_RESOURCE_MODELS:
         found = numbers(model=key, task=column.family, metric=column.metric, kind=LOW_RESOURCE)
         points = tuple(
-            Point(n.fraction, n.mean, n.mean - n.std, n.mean + n.std, STD, ()) for n in found
-        )
+            Point(
+                n.fraction, n.mean, n.mean - n.std, n.mean + n.std, STD, (), n.source,
+                sentence(n.known_error or ""),
+            )
+            for n in found
+        )  # fmt: skip
         lines.append(Line(key, "", points, published=True))
     # Scores on a part of the test split compare with nothing here.
     references = tuple(

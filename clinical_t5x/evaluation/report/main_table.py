@@ -122,15 +122,18 @@ class MainTable:
         """Letters of the entry's notes."""
         return tuple(marker(self.notes.index(note)) for note in entry.notes)
 
+    def source_of(self, column: Column) -> str:
+        """The paper's table that all published numbers of a column are from; empty for none."""
+        found = {line.entries[column].source for line in self.lines if column in line.entries}
+        return ", ".join(sorted(found - {""}))
+
     def sources(self) -> list[str]:
         """Which table of the paper each task's published numbers are from."""
-        found: dict[str, list[str]] = {}
-        for line in self.lines:
-            for column, entry in line.entries.items():
-                tables = found.setdefault(column.task, [])
-                if entry.source and entry.source not in tables:
-                    tables.append(entry.source)
-        return [f"{task}: {', '.join(tables)}" for task, tables in found.items() if tables]
+        by_task: dict[str, list[str]] = {}
+        for column in self.columns:
+            if source := self.source_of(column):
+                by_task.setdefault(column.task, []).append(source)
+        return [f"{task}: {', '.join(dict.fromkeys(found))}" for task, found in by_task.items()]
 
 
 def marker(index: int) -> str:
@@ -194,7 +197,7 @@ def size_words(parameters: float) -> str:
 
 
 def _published_entry(number: PublishedNumber) -> Entry:
-    notes = [] if number.known_error is None else [_sentence(number.known_error)]
+    notes = [] if number.known_error is None else [sentence(number.known_error)]
     if number.test_part != 1.0:
         notes.insert(0, f"Scored on {100 * number.test_part:g} % of the test split.")
     return Entry(
@@ -206,7 +209,10 @@ def _published_entry(number: PublishedNumber) -> Entry:
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Words with a capital letter and a full stop; nothing stays nothing."""
+    if not text:
+        return ""
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

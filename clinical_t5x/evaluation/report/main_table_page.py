@@ -5,12 +5,13 @@ from __future__ import annotations
 from clinical_t5x import webpage
 from clinical_t5x.evaluation.registry.published import ERRATA
 from clinical_t5x.evaluation.report.main_table import PUBLISHED, Entry, MainTable, TableLine, marker
+from clinical_t5x.evaluation.report.table import Column
 from clinical_t5x.evaluation.report.text import how_to_read, line_detail, percent, spread_words
 from clinical_t5x.webpage import escape as _e
 
 CSS = """
 .scores td, .scores th { padding-right: .7rem; }
-.scores td.origin { text-align: left; white-space: normal; font-size: .82rem; color: var(--soft); }
+.scores .origin { text-align: left; white-space: normal; font-size: .82rem; color: var(--soft); }
 .scores tr.published > * { background: #f4f4f4; }
 .scores tr.published .number { font-style: italic; }
 .scores tr { break-inside: avoid; }
@@ -28,7 +29,7 @@ def table(found: MainTable) -> str:
         f'<th scope="colgroup" colspan="{sum(c.task == task for c in columns)}">{_e(task)}</th>'
         for task in tasks
     )
-    second = "".join(f'<th scope="col">{_e(column.heading)}</th>' for column in columns)
+    second = "".join(_heading(found, column) for column in columns)
     rows = "\n".join(_row(found, line) for line in found.lines)
     caption = "Per cent; higher is better everywhere. " + " ".join(how_to_read(found))
     notes = "".join(
@@ -37,10 +38,18 @@ def table(found: MainTable) -> str:
     )
     return (
         f'<div class="scroll"><table class="wide scores"><caption>{_e(caption)}</caption>'
-        f'<thead><tr><td rowspan="2"></td><th rowspan="2" scope="col">origin</th>{first}</tr>'
+        '<thead><tr><td rowspan="2"></td>'
+        f'<th rowspan="2" scope="col" class="origin">origin</th>{first}</tr>'
         f"<tr>{second}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
     )
+
+
+def _heading(found: MainTable, column: Column) -> str:
+    """A metric's heading, and the paper's table that its published numbers are from."""
+    source = found.source_of(column)
+    below = f'<span class="detail">published: {_e(source)}</span>' if source else ""
+    return f'<th scope="col">{_e(column.heading)}{below}</th>'
 
 
 def _row(found: MainTable, line: TableLine) -> str:
@@ -62,8 +71,6 @@ def _cell(found: MainTable, entry: Entry | None) -> str:
     below = [spread_words(entry)]
     if len(entry.by_seed) > 1:
         below.append("seeds " + ", ".join(percent(value) for value in entry.by_seed))
-    if entry.source:
-        below.append(entry.source)
     marks = f"<sup>{marks}</sup>" if marks else ""
     return f'<span class="number">{percent(entry.value)}{marks}</span>' + "".join(
         f'<span class="interval">{_e(text)}</span>' for text in below

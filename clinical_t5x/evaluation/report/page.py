@@ -117,15 +117,9 @@ def _costs(costs: cost_table.CostTable) -> str:
         notes = "".join(f"<li>{_e(note)}</li>" for note in cost_table.notes(costs))
         parts += [table, f"<ul>{notes}</ul>" if notes else ""]
     if costs.break_evens:
-        items = "".join(
-            f"<li>{_e(cost_table.break_even_words(line))}</li>" for line in costs.break_evens
-        )
-        parts.append(
-            "<h3>When a clinical model is the cheaper one</h3><p>Its pre-training is paid for; the"
-            " general model is there already. The weight says how many tokens of the general"
-            " vocabulary a text has for one of the clinical vocabulary (1.12 in the paper).</p>"
-            f"<ul>{items}</ul>"
-        )
+        rows = [[_e(x) for x in cost_table.break_even_fields(one)] for one in costs.break_evens]
+        headings, caption = cost_table.BREAK_EVEN_HEADINGS, cost_table.BREAK_EVEN_EXPLANATION
+        parts.append(webpage.table(headings, rows, caption, left=2, row_headings=True))
     if costs.usage:
         rows = [[_e(cell) for cell in cost_table.usage_fields(line)] for line in costs.usage]
         caption = "Measured while prompting"

@@ -28,6 +28,8 @@ CSS = """
 
 _TINT = "#cfe3f1"
 _NAMES = 1.9  # inches for the names of rows
+_HEAD = 0.6  # inches above the cells
+_LONGEST_NAME = 30  # letters of a name in a picture
 _MOST_TALL, _MOST_WIDE = 0.42, 0.8  # inches of a cell
 _WIDTH = webpage.CHART_WIDTH
 
@@ -82,6 +84,11 @@ def system_name(matrix: Matrix, index: int) -> str:
     return f"{index + 1} {system.name}" + (f" ({system.model})" if alike and system.model else "")
 
 
+def shortened(name: str) -> str:
+    """A name that a picture has room for."""
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
 def caption(matrix: Matrix) -> str:
     """What the matrix shows."""
     return (
@@ -93,7 +100,7 @@ def caption(matrix: Matrix) -> str:
 
 def picture(matrix: Matrix) -> Picture:
     """The matrix as a picture of a page's width."""
-    height = _cell_size(matrix)[1] * len(matrix.systems) + 0.75
+    height = _cell_size(matrix)[1] * len(matrix.systems) + _HEAD + 0.08
     clear = [
         f"{matrix.systems[p.better].name} over {matrix.systems[p.worse].name}"
         f" {points(p.difference.value)}"
@@ -131,10 +138,12 @@ def _draw(chart: Chart, matrix: Matrix) -> None:
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.axis("off")
-    axes.text(-0.5 - (_NAMES - 0.05) / wide, -1.02, matrix.title, fontweight="bold", fontsize=9.5)
+    chart.figure.text(
+        0.05 / _WIDTH, 1 - 0.18 / height, matrix.title, fontweight="bold", fontsize=9.5
+    )
     axes.text(0, -0.62, "score", ha="center", va="center", fontsize=size, color=INK)
     for k in range(count):
-        name = system_name(matrix, k)
+        name = shortened(system_name(matrix, k))
         axes.text(-0.62, k, name, ha="right", va="center", fontsize=min(8.5, size + 1), color=INK)
         value = percent(matrix.systems[k].value)
         axes.text(0, k, value, ha="center", va="center", fontsize=size, color=INK)

@@ -187,7 +187,7 @@ def markdown(data: ReportData) -> str:
         if PUBLISHED in data.table.origins:
             said = "**Measured on synthetic data: such numbers say nothing about real notes.**"
         lines[:0] = [said, ""]
-    headings = [f"{c.task} {c.heading}" for c in data.table.columns]
+    headings = [_markdown_heading(data.table, column) for column in data.table.columns]
     lines += _markdown_head(["system", "origin", *headings])
     for line in data.table.lines:
         detail = line_detail(line)
@@ -207,6 +207,11 @@ def markdown(data: ReportData) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _markdown_heading(table: MainTable, column: Column) -> str:
+    source = table.source_of(column)
+    return f"{column.task} {column.heading}" + (f" (published: {source})" if source else "")
+
+
 def _markdown_head(headings: Sequence[str]) -> list[str]:
     return [_markdown_row(headings), "|---" * len(headings) + "|"]
 
@@ -220,8 +225,7 @@ def _markdown_cell(table: MainTable, line: TableLine, column: Column) -> str:
     if entry is None:
         return ""
     spread = spread_words(entry)
-    shown = f"{spread}, {entry.source}" if entry.source else spread
-    return f"{percent(entry.value)} ({shown}){markers(table, entry)}"
+    return f"{percent(entry.value)} ({spread}){markers(table, entry)}"
 
 
 def _markdown_matrix(matrix: Matrix) -> list[str]:
@@ -246,7 +250,9 @@ def _markdown_costs(costs: cost_table.CostTable) -> list[str]:
         lines += [_markdown_row(cost_table.fields(costs, line)) for line in costs.lines]
         lines += ["", *(f"- {note}" for note in cost_table.notes(costs))]
     if costs.break_evens:
-        lines += ["", *(f"- {cost_table.break_even_words(line)}" for line in costs.break_evens)]
+        lines += ["", cost_table.BREAK_EVEN_EXPLANATION, ""]
+        lines += _markdown_head(cost_table.BREAK_EVEN_HEADINGS)
+        lines += [_markdown_row(cost_table.break_even_fields(one)) for one in costs.break_evens]
     if costs.usage:
         lines += ["", "Measured while prompting:", ""]
         lines += [f"- {', '.join(cost_table.usage_fields(line))}" for line in costs.usage]
