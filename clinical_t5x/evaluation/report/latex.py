@@ -54,8 +54,8 @@ def main_table_text(data: ReportData) -> str:
     )
     headings = " & ".join(escape(column.heading) for column in columns)
     rows = [_row(table, line) for line in table.lines]
-    says = [*how_to_read(table), *units_note(data)]
-    caption = f"Scores on the {data.split} split, per cent. {' '.join(map(_sentence, says))}"
+    says = [*how_to_read(table), "; ".join(units_note(data))]
+    caption = f"Scores on the {data.split} split, per cent. {' '.join(_sentence(said) for said in says if said)}"
     if data.synthetic != "none":
         caption = f"Measured on synthetic data. {caption}"
     return _document(
@@ -65,8 +65,9 @@ def main_table_text(data: ReportData) -> str:
             r"\centering",
             rf"\caption{{{escape(caption)}}}",
             r"\label{tab:scores}",
+            r"\smallskip",
             r"\footnotesize",
-            r"\setlength{\tabcolsep}{4pt}",
+            r"\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{ll{'r' * len(columns)}}}",
             r"\toprule",
             rf"& & {above} \\",
@@ -145,6 +146,7 @@ def cost_table_text(costs: cost_table.CostTable) -> str:
             r"\centering",
             rf"\caption{{{escape(caption)}}}",
             r"\label{tab:costs}",
+            r"\smallskip",
             r"\footnotesize",
             *parts,
             *_notes(cost_table.notes(costs)),

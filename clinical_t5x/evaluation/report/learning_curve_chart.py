@@ -173,6 +173,8 @@ def _set_heights(axes: Any, panel: Panel) -> None:
 
 def _write_labels(axes: Any, labels: Sequence[_Label], end: float) -> None:
     """Names at the lines' ends, moved apart where they would touch."""
+    if not labels:
+        return
     low, high = axes.get_ylim()
     gap = _LABEL_GAP * (high - low)
     heights: list[float] = []
