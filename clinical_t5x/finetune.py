@@ -32,12 +32,14 @@ def main(argv: Sequence[str]) -> int:
     if not options.model or not options.task:
         raise console.UserError("name --model (a directory or Hugging Face id) and --task")
     from clinical_t5x.baselines.finetuning import reading, run
-    from clinical_t5x.baselines.finetuning.loading import find_pretrained
+    from clinical_t5x.baselines.finetuning.forward import device_named
+    from clinical_t5x.baselines.finetuning.loading import check_source, find_pretrained
     from clinical_t5x.data.subsets import Subset
 
-    if options.registry_row:
-        run.initialisation_of(options.model, options.registry_row)
+    check_source(options.model)
+    run.initialisation_of(options.model, options.registry_row)
     subset = Subset(options.fraction, options.subset_seed, options.folds, options.fold)
+    device_named(options.device)
     pretrained = find_pretrained(options.model)
     settings = _settings(options, pretrained.family)
     with console.interrupt_on_sigterm():
@@ -87,8 +89,9 @@ def _finish(options: argparse.Namespace, found: dict[str, Any]) -> int:
 
 
 def _make_tiny(options: argparse.Namespace) -> int:
-    from clinical_t5x.baselines.tiny import make_tiny, notes_of, vocabulary_of
+    from clinical_t5x.baselines.tiny import family_of, make_tiny, notes_of, vocabulary_of
 
+    family_of(options.make_tiny)
     console.say(f"Write a tiny random {options.make_tiny} into {options.out}")
     texts = notes_of(options.data_dir)
     made = make_tiny(

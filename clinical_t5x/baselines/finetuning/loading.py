@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,20 @@ def require_torch() -> Any:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return torch
+
+
+def check_source(source: str) -> None:
+    """Raise where a name can be neither a model's directory nor an id, without loading anything."""
+    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and not source.startswith((".", "/"))
+    if os.path.isdir(source):
+        if not (Path(source) / "config.json").exists():
+            raise UserError(
+                f"{source} has no config.json; --model takes a Hugging Face directory or id"
+            )
+    elif not is_id:
+        raise UserError(
+            f"--model {source}: no such directory; --model takes a Hugging Face directory or id"
+        )
 
 
 def find_pretrained(source: str | os.PathLike) -> Pretrained:

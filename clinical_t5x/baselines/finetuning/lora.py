@@ -43,8 +43,6 @@ def add_adapters(model: Any, *, rank: int, scale: float, seed: int) -> int:
         )
     for parent, name, layer in found:
         setattr(parent, name, _adapter_class()(layer, rank, scale / rank))
-    if model.is_gradient_checkpointing:
-        model.enable_input_require_grads()
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

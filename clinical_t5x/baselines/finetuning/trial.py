@@ -110,6 +110,8 @@ class _Trial:
         per_epoch, total = material.updates_of_epoch, material.updates
         with Progress(f"train at {self.rate:g}", total, unit="updates") as progress:
             progress.advance(position.step)
+            if position.step == (len(position.history) + 1) * per_epoch:
+                self._evaluate(len(position.history))  # stopped before it, or in it
             while position.step < total and not self._is_stale():
                 epoch, within = divmod(position.step, per_epoch)
                 batches = batches_of_epoch(
@@ -170,7 +172,8 @@ class _Trial:
             with self.stop.at_once():
                 value, thresholds = validate(self.material, self.model)
         except StopAtOnce:
-            raise Stopped(_GO_ON) from None  # this epoch's evaluation is made again
+            self.files.save_checkpoint(position, self.model, self.optimizer)
+            raise Stopped(f"{self.stop.reason} in an evaluation; {_GO_ON}") from None
         entry = {
             "epoch": epoch + 1,
             "step": position.step,

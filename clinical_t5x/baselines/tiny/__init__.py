@@ -10,7 +10,7 @@ synthetic notes, and random weights; it knows nothing.
 - notes: synthetic notes to learn a vocabulary from
 """
 
-from clinical_t5x.baselines.tiny.making import TinyModel, make_tiny
+from clinical_t5x.baselines.tiny.making import TinyModel, family_of, make_tiny
 from clinical_t5x.baselines.tiny.notes import notes_of, vocabulary_of
 
-__all__ = ["TinyModel", "make_tiny", "notes_of", "vocabulary_of"]
+__all__ = ["TinyModel", "family_of", "make_tiny", "notes_of", "vocabulary_of"]

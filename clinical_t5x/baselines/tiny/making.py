@@ -86,7 +86,7 @@ def make_tiny(
     Raises:
       UserError: no such row or family, or the directory exists.
     """
-    family, row = _family_of(row_or_family)
+    family, row = family_of(row_or_family)
     torch = require_torch()
     try:
         with whole_directory(directory, overwrite=overwrite) as partial:
@@ -104,8 +104,12 @@ def make_tiny(
     return TinyModel(family, row, parameter_count(model), tokens, weights)
 
 
-def _family_of(row_or_family: str) -> tuple[str, str | None]:
-    """The family and, where one was named, the row."""
+def family_of(row_or_family: str) -> tuple[str, str | None]:
+    """The family and, where one was named, the key of the row.
+
+    Raises:
+      UserError: there is no such row or family, or no tiny form of it.
+    """
     if row_or_family in FAMILIES:
         return row_or_family, None
     row = MODELS.get(row_or_family)
