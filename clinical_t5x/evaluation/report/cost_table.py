@@ -136,7 +136,7 @@ def _usage(evaluations: Sequence[Evaluation]) -> list[UsageLine]:
         counts = {
             name: count
             for name, count in evaluation.counts.items()
-            if any(word in name for word in _USAGE_WORDS)
+            if name in _USED or "price" in name
         }
         if counts:
             first = evaluation.results[0]
@@ -144,8 +144,8 @@ def _usage(evaluations: Sequence[Evaluation]) -> list[UsageLine]:
     return found
 
 
-# Parts of the names of counts that say what asking a model used.
-_USAGE_WORDS = ("prompt_tokens", "completion_tokens", "price", "billed", "requests")
+# Counts of an evaluation that say what asking a model used (baselines/prompting).
+_USED = frozenset({"requests", "prompt_tokens", "completion_tokens"})
 
 
 def flops(value: float | None) -> str:

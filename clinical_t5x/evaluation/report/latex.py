@@ -55,7 +55,8 @@ def main_table_text(data: ReportData) -> str:
     headings = " & ".join(escape(column.heading) for column in columns)
     rows = [_row(table, line) for line in table.lines]
     says = [*how_to_read(table), "; ".join(units_note(data))]
-    caption = f"Scores on the {data.split} split, per cent. {' '.join(_sentence(said) for said in says if said)}"
+    said = " ".join(_sentence(words) for words in says if words)
+    caption = f"Scores on the {data.split} split, per cent. {said}"
     if data.synthetic != "none":
         caption = f"Measured on synthetic data. {caption}"
     return _document(

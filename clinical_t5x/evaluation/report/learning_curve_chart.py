@@ -17,7 +17,7 @@ _LABEL_GAP = 0.062  # of the axis' height, at least between two labels
 # Of the range of fractions, on its log axis: room left of the first and right of the last one, for
 # the labels; and how far systems stand beside each other, so that intervals can be told apart.
 _ROOM, _ROOM_FOR_LABELS, _DODGE, _WIDEST = 0.09, 0.58, 0.032, 0.1
-_ROOM_IN_A_WIDE_PANEL, _ROOM_FOR_SHORT_LABELS = 0.22, 0.36
+_ROOM_IN_A_WIDE_PANEL = 0.22
 
 
 def picture(curve: LearningCurve, words: str, caption: str, *, name: str = "curve") -> Picture:
@@ -40,8 +40,7 @@ def _draw(figure: Any, curve: LearningCurve) -> None:
     rows = -(-len(curve.panels) // columns)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     styles = Styles.of(curve)
-    room = _ROOM_FOR_LABELS if styles.named_at_lines else _ROOM_FOR_SHORT_LABELS
-    room = room if columns > 1 else _ROOM_IN_A_WIDE_PANEL
+    room = _ROOM_FOR_LABELS if columns > 1 else _ROOM_IN_A_WIDE_PANEL
     for axes, panel in zip(places, curve.panels, strict=False):
         _draw_panel(axes, panel, styles, room)
     free = places[len(curve.panels) :]
@@ -197,6 +196,6 @@ def _write_labels(axes: Any, labels: Sequence[_Label], end: float) -> None:
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8.5,
+            fontsize=8.5 if label.mark else 7.5,
             color=INK if label.mark else label.colour,
         )

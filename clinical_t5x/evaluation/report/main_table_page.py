@@ -16,9 +16,13 @@ CSS = """
 .scores tr.published .number { font-style: italic; }
 .scores tr { break-inside: avoid; }
 .scores sup { line-height: 0; }
+.scores .seeds { font-size: .72rem; }
+.scores .many { white-space: normal; max-width: 6.6rem; margin-left: auto; }
 .notes { font-size: .85rem; list-style: none; padding-left: 0; }
 h3 { font-size: 1rem; font-weight: 500; margin: 1.4rem 0 .3rem; }
 """
+
+_SEEDS_IN_A_LINE = 3
 
 
 def table(found: MainTable) -> str:
@@ -31,7 +35,9 @@ def table(found: MainTable) -> str:
     )
     second = "".join(_heading(found, column) for column in columns)
     rows = "\n".join(_row(found, line) for line in found.lines)
-    caption = "Per cent; higher is better everywhere. " + " ".join(how_to_read(found))
+    several = any(len(e.by_seed) > 1 for line in found.lines for e in line.entries.values())
+    seeds = "Below intervals: each training seed. " if several else ""
+    caption = f"Per cent; higher is better everywhere. {seeds}{' '.join(how_to_read(found))}"
     notes = "".join(
         f'<li id="note-{marker(k)}"><sup>{marker(k)}</sup> {_e(note)}</li>'
         for k, note in enumerate(found.notes)
@@ -48,7 +54,7 @@ def table(found: MainTable) -> str:
 def _heading(found: MainTable, column: Column) -> str:
     """A metric's heading, and the paper's table that its published numbers are from."""
     source = found.source_of(column)
-    below = f'<span class="detail">published: {_e(source)}</span>' if source else ""
+    below = f'<span class="detail">{_e(source)}</span>' if source else ""
     return f'<th scope="col">{_e(column.heading)}{below}</th>'
 
 
@@ -68,12 +74,15 @@ def _cell(found: MainTable, entry: Entry | None) -> str:
     if entry is None:
         return '<span class="detail">not evaluated</span>'
     marks = ", ".join(f'<a href="#note-{mark}">{mark}</a>' for mark in found.markers(entry))
-    below = [spread_words(entry)]
-    if len(entry.by_seed) > 1:
-        below.append("seeds " + ", ".join(percent(value) for value in entry.by_seed))
     marks = f"<sup>{marks}</sup>" if marks else ""
-    return f'<span class="number">{percent(entry.value)}{marks}</span>' + "".join(
-        f'<span class="interval">{_e(text)}</span>' for text in below
+    seeds = ""
+    if len(entry.by_seed) > 1:
+        each = ", ".join(percent(value) for value in entry.by_seed)
+        many = " many" if len(entry.by_seed) > _SEEDS_IN_A_LINE else ""
+        seeds = f'<span class="interval seeds{many}">{each}</span>'
+    return (
+        f'<span class="number">{percent(entry.value)}{marks}</span>'
+        f'<span class="interval">{_e(spread_words(entry))}</span>{seeds}'
     )
 
 

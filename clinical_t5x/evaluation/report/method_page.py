@@ -70,7 +70,11 @@ def _measured(data: ReportData) -> list[str]:
             "Pre-trained against from scratch: Holm's correction over all of these differences."
         )
     if data.matrices:
-        items.append("Matrices: Holm's correction over all pairs of systems of one metric.")
+        least = max(len(matrix.pairs) for matrix in data.matrices) / (RESAMPLES + 1)
+        items.append(
+            "Matrices: Holm's correction over all pairs of systems of one metric; the smallest"
+            f" corrected p-value that so many resamples can give is {least:.4f}."
+        )
     return [
         *items,
         "MedNLI: accuracy of the decoded word. RadQA: exact match and token F1 as in SQuAD v2, best"

@@ -118,7 +118,8 @@ def _costs(costs: cost_table.CostTable) -> str:
         parts += [table, f"<ul>{notes}</ul>" if notes else ""]
     if costs.break_evens:
         rows = [[_e(x) for x in cost_table.break_even_fields(one)] for one in costs.break_evens]
-        headings, caption = cost_table.BREAK_EVEN_HEADINGS, cost_table.BREAK_EVEN_EXPLANATION
+        headings, caption = cost_table.BREAK_EVEN_HEADINGS, "Tokens of inference"
+        parts.append(f"<p>{_e(cost_table.BREAK_EVEN_EXPLANATION)}</p>")
         parts.append(webpage.table(headings, rows, caption, left=2, row_headings=True))
     if costs.usage:
         rows = [[_e(cell) for cell in cost_table.usage_fields(line)] for line in costs.usage]

@@ -17,7 +17,8 @@ from clinical_t5x.webpage import BLUE, GRID, INK, Chart
 from clinical_t5x.webpage import escape as _e
 
 CSS = """
-.matrix { font-size: .8rem; }
+.matrix { font-size: .8rem; min-width: 34rem; }
+.matrix td, .matrix thead th + th { width: 3.1rem; }
 .matrix th, .matrix td { padding: .28rem .35rem; text-align: center; }
 .matrix thead th { padding-bottom: .2rem; }
 .matrix tbody th { text-align: left; }
