@@ -1,0 +1,86 @@
+"""Worked examples: from the training split only, seeded, balanced, of different units."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from clinical_t5x.baselines.prompting.prompts import Prompt, Record
+
+_LONGEST = 300  # words of a record: longer ones would fill the prompt
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """The training records that demonstrations are drawn from.
+
+    Attributes:
+      records: of the training split; never of another one.
+      units: the unit of each: no two demonstrations are of one premise, context or summary.
+    """
+
+    records: Sequence[Record]
+    units: Sequence[str]
+
+    @classmethod
+    def of_training(cls, task: str, records: Sequence[Record]) -> Pool:
+        """The pool of a benchmark's training split."""
+        unit = {
+            "mednli": lambda record: record["premise"],
+            "radqa": lambda record: record["context"],
+            "clip": lambda record: record["id"].rsplit("/", 1)[0],
+        }[task]
+        return cls(records, [unit(record) for record in records])
+
+    def demonstrations(self, prompt: Prompt, count: int, seed: int) -> Mapping[str, list[Record]]:
+        """As many records for each aspect of a prompt; fewer come first among more.
+
+        The kinds of answer take turns in a random order, so that none comes twice before all came
+        once, and of each kind a random record of a new unit is taken, short ones where there are.
+
+        Args:
+          prompt: says what kinds there are.
+          count: of demonstrations.
+          seed: the same seed draws the same.
+        """
+        return {
+            aspect: self._drawn(prompt, aspect, count, np.random.default_rng([seed, number]))
+            for number, aspect in enumerate(prompt.aspects)
+        }
+
+    def _drawn(
+        self, prompt: Prompt, aspect: str, count: int, rng: np.random.Generator
+    ) -> list[Record]:
+        if count == 0:
+            return []
+        order = rng.permutation(len(self.records)).tolist()
+        order.sort(key=lambda k: _words(self.records[k]) > _LONGEST)  # stable: long ones last
+        waiting: dict[str, collections.deque[int]] = collections.defaultdict(collections.deque)
+        for k in order:
+            for kind in prompt.kinds(self.records[k], aspect):
+                waiting[kind].append(k)
+        turns = [sorted(waiting)[k] for k in rng.permutation(len(waiting))]
+        chosen: list[int] = []
+        used: set[str] = set()
+        while len(chosen) < count and any(waiting.values()):
+            for kind in turns:
+                found = self._next_of(waiting[kind], used)
+                if found is not None and len(chosen) < count:
+                    chosen.append(found)
+                    used.add(self.units[found])
+        return [self.records[k] for k in chosen]
+
+    def _next_of(self, candidates: collections.deque[int], used: set[str]) -> int | None:
+        """The first candidate of a unit that is not used yet; those before it are done with."""
+        while candidates:
+            k = candidates.popleft()
+            if self.units[k] not in used:
+                return k
+        return None
+
+
+def _words(record: Record) -> int:
+    return sum(len(value.split()) for value in record.values() if isinstance(value, str))
