@@ -130,7 +130,7 @@ def find_pretrained(source: str | os.PathLike) -> Pretrained:
     if config.model_type in _TEXT_TO_TEXT:
         raise UserError(
             f"{source} is a {config.model_type} model, fine-tuned as text to text by this project's"
-            " own trainer: python -m clinical_t5x.models shows the commands"
+            " own trainer; clinical-t5x models shows the commands"
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -51,7 +51,8 @@ class TinyModel:
         """A command that uses it."""
         row = f" --registry_row {self.row}" if self.row else ""
         if self.row is not None and MODELS[self.row].use == IN_CONTEXT:
-            return f"python -m clinical_t5x.prompt --model {directory} --task mednli --out RUN{row}"
+            flag = "--model" if self.family == "t5" else "--causal_model"
+            return f"python -m clinical_t5x.prompt {flag} {directory} --task mednli --out RUN{row}"
         if self.family == "t5":
             return (
                 "python -m clinical_t5x.grid --out RUNS --tasks mednli --preset laptop"
