@@ -142,23 +142,9 @@ def collect(
     if published == NONE and not run_directories:
         raise UserError("there is nothing to report: name runs, or ask for the paper's numbers")
     everything = find_evaluations(run_directories)
-    chosen = _latest([e for e in everything if e.results[0].split == split])
-    if run_directories and not chosen:
-        splits = sorted({e.results[0].split for e in everything})
-        there = f"; there are results on {', '.join(splits)} (--split)" if splits else ""
-        raise UserError(
-            f"no complete evaluation on the {split} split in"
-            f" {', '.join(map(str, run_directories))}{there}; make one with: python -m"
-            " clinical_t5x.eval"
-        )
+    chosen = _of_split(everything, split, run_directories)
     rows = main_rows(chosen)
-    in_curve = low_resource.systems_of_curve(rows)
-    in_table = [
-        row
-        for row in rows
-        if row.fraction == 1.0 or (row.initialisation, row.model) not in in_curve
-    ]
-    table = main_table(in_table, published)
+    table = main_table(_rows_of_table(rows), published)
     return ReportData(
         split=split,
         table=table,
@@ -172,6 +158,32 @@ def collect(
         corpus=None if corpus is None else _corpus(corpus),
         command=command,
     )
+
+
+def _of_split(
+    everything: Sequence[Evaluation], split: str, run_directories: Sequence[str | os.PathLike]
+) -> list[Evaluation]:
+    """The last evaluation of each run and task on the split; refused when there is none."""
+    chosen = _latest([e for e in everything if e.results[0].split == split])
+    if run_directories and not chosen:
+        splits = sorted({e.results[0].split for e in everything})
+        there = f"; there are results on {', '.join(splits)} (--split)" if splits else ""
+        raise UserError(
+            f"no complete evaluation on the {split} split in"
+            f" {', '.join(map(str, run_directories))}{there}; make one with: python -m"
+            " clinical_t5x.eval"
+        )
+    return chosen
+
+
+def _rows_of_table(rows: Sequence[Row]) -> list[Row]:
+    """All rows but those of fractions that the learning curve shows."""
+    in_curve = low_resource.systems_of_curve(rows)
+    return [
+        row
+        for row in rows
+        if row.fraction == 1.0 or (row.initialisation, row.model) not in in_curve
+    ]
 
 
 def _learning(

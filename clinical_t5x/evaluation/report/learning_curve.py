@@ -32,6 +32,7 @@ from clinical_t5x.evaluation.results import (
 DRAWN = {"mednli": "accuracy", "radqa": "f1", "clip": "micro_f1"}
 
 MAJORITY, SCRATCH = "majority", "scratch"
+STD = "std"  # of a published point's bar: a standard deviation over seeds up and down
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Point:
       value: Mean over seeds.
       low, high: 95 % interval; None where there are too few units for one.
       method: "hierarchical" (over seeds and units), "bca" (over units), "none", or of published
-        points "std": plus and minus a standard deviation over seeds, not an interval.
+        points "std": a standard deviation over seeds up and down, which is no interval.
       by_seed: The score of each training seed.
       source: The paper's table that a published point is from.
       note: What must be known to read it.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from clinical_t5x.evaluation.report.learning_curve import LearningCurve, Line, Panel, Point
+from clinical_t5x.evaluation.report.learning_curve import STD, LearningCurve, Line, Panel, Point
 from clinical_t5x.evaluation.report.learning_curve_styles import PROMPTED, LineStyle, Styles
 from clinical_t5x.evaluation.report.picture import Picture
 from clinical_t5x.webpage import GREY, INK
@@ -150,7 +150,7 @@ def _draw_line(axes: Any, line: Line, style: LineStyle, place: float, scale: _Sc
 def _draw_interval(axes: Any, x: float, point: Point, style: LineStyle) -> None:
     """Intervals as broad bars; the spread of published points, which is none, as a thin line."""
     if point.low is not None and point.high is not None:
-        width = 1.0 if point.method == "std" else 2.2
+        width = 1.0 if point.method == STD else 2.2
         axes.plot(
             [x, x], [100 * point.low, 100 * point.high], color=style.colour, linewidth=width,
             alpha=0.45, solid_capstyle="butt",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import clinical_t5x
 from clinical_t5x import webpage
 from clinical_t5x.evaluation.report.learning_curve import (
+    STD,
     LearningCurve,
     Panel,
     Point,
@@ -153,7 +154,7 @@ def _cell(point: Point | None, notes: Sequence[str]) -> str:
         return '<span class="detail">not run</span>'
     each = ", ".join(percent(value) for value in point.by_seed)
     mark = f"<sup>{1 + notes.index(point.note)}</sup>" if point.note else ""
-    is_std = point.method == "std" and point.high is not None
+    is_std = point.method == STD and point.high is not None
     spread = f"± {percent(point.high - point.value)}" if is_std else interval(point.low, point.high)
     seeds = f'<span class="interval">seeds {each}</span>' if len(point.by_seed) > 1 else ""
     return (

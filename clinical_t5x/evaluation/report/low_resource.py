@@ -23,6 +23,7 @@ from clinical_t5x.evaluation.registry.row import IN_CONTEXT
 from clinical_t5x.evaluation.report.learning_curve import (
     DRAWN,
     MAJORITY,
+    STD,
     LearningCurve,
     Line,
     Panel,
@@ -34,7 +35,6 @@ from clinical_t5x.evaluation.report.main_table import ALL_MODELS, published_mode
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, Row
 from clinical_t5x.evaluation.results import Evaluation
 
-STD = "std"  # how far the bars of published points reach
 _COUNTED = {"mednli": "pairs", "radqa": "questions", "clip": "discharge summaries"}
 
 
