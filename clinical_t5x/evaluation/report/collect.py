@@ -24,6 +24,7 @@ from clinical_t5x.evaluation.report.table import (
     DifferenceLine,
     Row,
     main_rows,
+    one_network_a_name,
     paired_differences,
 )
 from clinical_t5x.evaluation.results import (
@@ -142,7 +143,7 @@ def collect(
     if published == NONE and not run_directories:
         raise UserError("there is nothing to report: name runs, or ask for the paper's numbers")
     everything = find_evaluations(run_directories)
-    chosen = _of_split(everything, split, run_directories)
+    chosen = one_network_a_name(_of_split(everything, split, run_directories))
     rows = main_rows(chosen)
     table = main_table(_rows_of_table(rows), published)
     return ReportData(

@@ -34,6 +34,7 @@ class EffortPoint:
       architecture: "encoder-decoder", "encoder" or "decoder".
       text: The most special text of its pre-training: "general", "biomedical" or "clinical".
       prompted: Whether it was used in context.
+      synthetic: Whether it was measured on synthetic data.
     """
 
     key: str
@@ -44,6 +45,7 @@ class EffortPoint:
     architecture: str
     text: str
     prompted: bool
+    synthetic: bool
 
     @property
     def is_published(self) -> bool:
@@ -99,6 +101,7 @@ def _point(line: TableLine, column: Column) -> EffortPoint:
         architecture=row.architecture,
         text=kind_of_text(row),
         prompted=row.use == IN_CONTEXT,
+        synthetic=line.synthetic,
     )
 
 

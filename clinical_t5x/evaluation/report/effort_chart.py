@@ -26,6 +26,7 @@ from clinical_t5x.webpage import BLUE, GREY, INK, ORANGE, Chart
 
 _MARKS = {"encoder-decoder": "o", "encoder": "s", "decoder": "^"}
 _COLOURS = {GENERAL: GREY, BIOMEDICAL: ORANGE, CLINICAL: BLUE}
+_KEY_TITLE = "architecture and pre-training"
 _PANELS_A_ROW = 2
 _PANEL_HEIGHT = 3.5  # inches
 _NAME_SIZE = 7.0  # points
@@ -37,7 +38,7 @@ _LEADER = 2.0  # gaps between a name and its point from which on a line joins th
 
 def picture(panels: Sequence[EffortPanel], *, name: str = "flops") -> Picture:
     """All panels as one picture."""
-    rows = -(-(len(panels) + 1) // _PANELS_A_ROW)
+    rows = -(-len(panels) // _PANELS_A_ROW)
     parts = []
     for panel in panels:
         scores = [f"{p.name} {percent(p.entry.value)} at {p.flops:.1e}" for p in panel.points]
@@ -61,6 +62,10 @@ def caption(panels: Sequence[EffortPanel]) -> str:
             "Filled marks were measured, with 95 % intervals, at the FLOPs of the registry's row"
             " that the run names."
         )
+    if any(point.synthetic for point in points):
+        parts.append(
+            "On synthetic data a run may be of a tiny stand-in, which never saw so much text."
+        )
     if True in published:
         parts.append(
             "Hollow marks are published numbers (Lehman et al. 2023) with one standard deviation"
@@ -77,13 +82,16 @@ def caption(panels: Sequence[EffortPanel]) -> str:
 
 
 def _draw(chart: Chart, panels: Sequence[EffortPanel]) -> None:
-    rows = -(-(len(panels) + 1) // _PANELS_A_ROW)
+    rows = -(-len(panels) // _PANELS_A_ROW)
     places = chart.figure.subplots(rows, _PANELS_A_ROW, squeeze=False).ravel()
     for axes, panel in zip(places, panels, strict=False):
         _draw_panel(axes, panel)
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
-    _write_key(places[len(panels)], [point for panel in panels for point in panel.points])
+    handles = _key([point for panel in panels for point in panel.points])
+    if len(panels) < len(places):
+        places[-1].set_axis_off()
+        places[-1].legend(handles=handles, loc="center left", title=_KEY_TITLE)
+    else:
+        chart.figure.legend(handles=handles, loc="outside upper left", ncols=4)
     # Names go where there is room once the panels have their places.
     chart.figure.draw_without_rendering()
     chart.figure.set_layout_engine("none")
@@ -112,10 +120,14 @@ def _draw_panel(axes: Any, panel: EffortPanel) -> None:
     axes.set_xlabel("FLOPs of pre-training", loc="left")
     flops = [point.flops for point in panel.points]
     # Room for names: on both sides, above and below.
-    axes.set_xlim(min(flops) / 2.5, max(flops) * 2.5)
-    decades = range(math.ceil(math.log10(min(flops) / 2.5)), int(math.log10(max(flops) * 2.5)) + 1)
+    begin, end = min(flops) / 2.5, max(flops) * 2.5
+    if end < 100 * begin:  # two decades at least, so that two of them are written
+        begin, end = begin / 5, end * 5
+    axes.set_xlim(begin, end)
+    axes.xaxis.set_minor_formatter("")
+    decades = range(math.ceil(math.log10(begin)), int(math.log10(end)) + 1)
     axes.set_xticks([10.0**k for k in decades], [f"10{_raised(k)}" for k in decades])
-    room = max(0.12 * (max(bounds) - min(bounds)), 1.0)
+    room = max(0.12 * (max(bounds) - min(bounds)), 2.0)
     axes.set_ylim(min(bounds) - room, max(bounds) + room)
 
 
@@ -218,8 +230,8 @@ def _lines(axes: Any, points: Sequence[EffortPoint]) -> list[Box]:
     return pieces
 
 
-def _write_key(axes: Any, points: Sequence[EffortPoint]) -> None:
-    """What marks, colours and fillings are."""
+def _key(points: Sequence[EffortPoint]) -> list[Any]:
+    """What marks, colours and fillings are, for a legend."""
     from matplotlib.lines import Line2D
 
     def mark(label: str, shape: str, colour: str, filling: str) -> Line2D:
@@ -243,4 +255,4 @@ def _write_key(axes: Any, points: Sequence[EffortPoint]) -> None:
     origins = {point.origin for point in points}
     if len(origins) == 2:
         handles += [mark("measured", "o", INK, INK), mark("published", "o", INK, "white")]
-    axes.legend(handles=handles, loc="center left", title="pre-training and architecture")
+    return handles

@@ -123,6 +123,33 @@ def rank_of(initialisation: str) -> int:
     return _ORDER.index(initialisation) if initialisation in _ORDER else len(_ORDER)
 
 
+def one_network_a_name(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The evaluations, each of a named model's tasks with the same words for its network.
+
+    A model that has another head for each task is another network on each, and yet one system: its
+    networks are joined into one name, unless one task alone has several of them. Words such as
+    "scratch" name no model: their networks stay apart.
+    """
+    networks: dict[str, dict[str, set[str]]] = {}
+    for evaluation in evaluations:
+        first = evaluation.results[0]
+        by_task = networks.setdefault(first.initialisation, {})
+        by_task.setdefault(first.task, set()).add(first.model)
+    joined = {
+        name: " / ".join(sorted(set.union(*by_task.values())))
+        for name, by_task in networks.items()
+        if name not in _TITLES and all(len(found) == 1 for found in by_task.values())
+    }
+
+    def renamed(evaluation: Evaluation) -> Evaluation:
+        first = evaluation.results[0]
+        model = joined.get(first.initialisation, first.model)
+        results = tuple(dataclasses.replace(result, model=model) for result in evaluation.results)
+        return dataclasses.replace(evaluation, results=results)
+
+    return [renamed(evaluation) for evaluation in evaluations]
+
+
 def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     """The rows of the table: floors, from scratch, pre-trained, the registry's models, others.
 

@@ -168,3 +168,13 @@ def test_on_synthetic_data_the_papers_curve_has_a_figure_of_its_own(tmp_path):
     assert list(found.learning) == ["curve", "curve_paper"]
     assert [line.published for line in found.learning["curve"].panels[0].lines] == [False]
     assert len(found.learning["curve"].panels) == 1
+
+
+def test_one_model_alone_has_a_readable_axis(tmp_path):
+    write_system(tmp_path, "mednli", "roberta_large", 0.7, synthetic=True)
+    panels = effort.effort_panels(collect([tmp_path]).table)
+    picture = effort_chart.picture(panels)
+    shown = texts(picture.files()["svg"])
+    assert {"10²¹", "10²²", "RoBERTa-Large"} <= set(shown)
+    assert not any("$" in text for text in shown)
+    assert "tiny stand-in" in picture.caption

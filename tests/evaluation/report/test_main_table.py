@@ -165,3 +165,17 @@ def test_nothing_to_report_and_the_wrong_split_are_refused():
 def test_markers_go_on_after_z():
     assert [marker(k) for k in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]
     assert main_table([], "none").lines == ()
+
+
+def test_a_model_with_a_head_for_each_task_is_one_system(tmp_path):
+    for task, network in (("mednli", "roberta 168K"), ("clip", "roberta 169K")):
+        write_system(tmp_path, task, "roberta_large", 0.7, model=network)
+        write_system(tmp_path, task, "scratch", 0.5, model=network)
+    found = collect([tmp_path])
+    assert [(row.title, row.model, len(row.cells)) for row in found.rows] == [
+        ("From scratch", "roberta 168K", 1),
+        ("From scratch", "roberta 169K", 2),
+        ("RoBERTa-Large", "roberta 168K / roberta 169K", 3),
+    ]
+    write_system(tmp_path, "clip", "roberta_large", 0.8, seed=2, model="roberta 500K")
+    assert len(collect([tmp_path]).rows) == 5  # two networks on one task are two systems

@@ -34,6 +34,7 @@ def test_every_file_is_there_and_nothing_half_written(made):
     assert {path.name for path in made.iterdir()} == FILES
     for path in made.glob("*.svg"):
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
+        assert "mathdefault" not in path.read_text()  # the sign of a number that stayed TeX
     for path in made.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 20_000
 
@@ -113,11 +114,18 @@ def test_the_tables_compile_with_booktabs_alone(made, tmp_path):
 
 
 def test_measured_prompting_is_said_with_its_tokens(tmp_path, capsys):
-    counts = {"prompt_tokens": 123_456, "completion_tokens": 789, "predictions_at_limit": 3}
+    counts = {
+        "requests": 300,
+        "prompt_tokens": 123_456,
+        "completion_tokens": 789,
+        "predictions_at_limit": 3,
+    }
     write_system(tmp_path, "mednli", "gpt3", 0.7, model="local model", counts=counts)
     out = tmp_path / "r.html"
     assert report.main(["--runs", str(tmp_path), "--out", str(out), "--json"]) == 0
-    assert "prompt tokens 123,456, completion tokens 789" in out.read_text()
+    assert "requests 300, prompt tokens 123,456, completion tokens 789" in out.read_text()
+    # GPT-3's tokens are not known: it has no place in a figure of FLOPs.
+    assert not (tmp_path / "r_flops.svg").exists()
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert str(tmp_path / "r_scores.png") in summary["files"]
 
