@@ -99,7 +99,8 @@ class ReplyStore:
                 if "asked" in value:
                     asked.add(value["asked"])
                 else:
-                    self._replies[value.pop("request")] = Reply(**value)
+                    key = value.pop("request")
+                    self._replies[key] = Reply(**value)
             except (ValueError, TypeError, KeyError):
                 raise UserError(
                     f"{self.path}, line {number} is no reply; remove that line to go on (what it"

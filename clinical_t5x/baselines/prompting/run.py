@@ -237,7 +237,7 @@ def _evaluate(run: Run, candidate: Candidate, store: ReplyStore, *, final: bool)
         evaluation = dataclasses.replace(evaluation, counts=counts, directory=None)
         first = evaluation.results[0]
         place = evaluation_directory(out, first.task, first.split, first.checkpoint_step)
-        save_evaluation(out, evaluation, completion(place))
+        save_evaluation(out, evaluation, completion(place)["made_from"])
     return evaluation
 
 

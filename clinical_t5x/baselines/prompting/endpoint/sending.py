@@ -95,6 +95,8 @@ class Sender:
             answer = connection.getresponse()
             received = answer.read(_LARGEST_REPLY + 1)
             found = {name.lower(): value for name, value in answer.getheaders()}
+            if len(received) < _length(found) <= _LARGEST_REPLY:
+                raise http.client.IncompleteRead(b"")
         except ssl.SSLCertVerificationError:
             self._close()
             raise UserError(
@@ -146,6 +148,12 @@ class Sender:
         if failure is not None:
             return Reply("", failure=failure)
         raise UserError(f"{what}: {_advice(status, no_money)}")
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    """Bytes that a reply says it has; 0 where it does not say."""
+    value = headers.get("content-length", "")
+    return int(value) if value.isdigit() else 0
 
 
 def _advice(status: int, no_money: bool) -> str:

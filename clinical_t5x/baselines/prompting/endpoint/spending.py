@@ -82,22 +82,31 @@ class Purse:
 
     def __init__(self, price: Price, most: float | None = None, spent: float = 0.0):
         self.price, self.most = price, most
-        self._spent, self._reserved = spent, 0.0
-        self._lock = threading.Lock()
+        self._spent, self._reserved, self._waiting_for = spent, 0.0, 0
+        self._changed = threading.Condition()
 
     def reserve(self, query: Query) -> bool:
-        """Put the most that a request may cost aside; False where there is not that much left."""
+        """Put the most that a request may cost aside; False where there is not that much left.
+
+        What others have put aside may come back: that is waited for.
+        """
         cost = self.price.most_of(query)
-        with self._lock:
-            after = self._spent + self._reserved + cost
-            if self.most is not None and after > self.most + 1e-12:
-                return False
+        with self._changed:
+            while self.most is not None and self._spent + self._reserved + cost > self.most:
+                if not self._waiting_for:
+                    return False
+                self._changed.wait()
             self._reserved += cost
+            self._waiting_for += 1
             return True
 
     def settle(self, query: Query, reply: Reply | None) -> None:
         """Pay for a reply, or take back what was put aside for one that never came."""
-        with self._lock:
+        with self._changed:
+            self._waiting_for -= 1
             self._reserved -= self.price.most_of(query)
+            if not self._waiting_for:
+                self._reserved = 0.0  # sums and differences of fractions leave crumbs
             if reply is not None:
                 self._spent += self.price.of(reply.prompt_tokens, reply.completion_tokens)
+            self._changed.notify_all()
