@@ -136,7 +136,7 @@ def one_network_a_name(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
         by_task = networks.setdefault(first.initialisation, {})
         by_task.setdefault(first.task, set()).add(first.model)
     joined = {
-        name: " / ".join(sorted(set.union(*by_task.values())))
+        name: _joined(sorted(set.union(*by_task.values())))
         for name, by_task in networks.items()
         if name not in _TITLES and all(len(found) == 1 for found in by_task.values())
     }
@@ -148,6 +148,15 @@ def one_network_a_name(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
         return dataclasses.replace(evaluation, results=results)
 
     return [renamed(evaluation) for evaluation in evaluations]
+
+
+def _joined(networks: Sequence[str]) -> str:
+    """Several networks in few words: "roberta 168K, 169K", or "A / B" where they differ in more."""
+    kinds = {network.rpartition(" ")[0] for network in networks}
+    if len(kinds) == 1 and "" not in kinds:
+        sizes = ", ".join(network.rpartition(" ")[2] for network in networks)
+        return f"{kinds.pop()} {sizes}"
+    return " / ".join(networks)
 
 
 def main_rows(evaluations: Sequence[Evaluation]) -> list[Row]:

@@ -103,14 +103,22 @@ def how_to_read(table: MainTable) -> list[str]:
 
 def terminal_table(data: ReportData) -> Any:
     """The table and the differences as one rich renderable."""
+    from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     columns = data.table.columns
-    table = Table(title=f"Scores on the {data.split} split, per cent", title_justify="left")
-    table.add_column("")
-    table.add_column("origin")
+    # As narrow as it may be: 80 columns hold names (folded), origins (whole) and five metrics.
+    table = Table(
+        title=f"Scores on the {data.split} split, per cent",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("", overflow="fold")
+    table.add_column("origin", no_wrap=True)
     for column in columns:
         table.add_column(f"{column.task}\n{column.heading}", justify="right")
     for line in data.table.lines:
@@ -118,7 +126,7 @@ def terminal_table(data: ReportData) -> Any:
         name = Text(line.name)
         if detail := line_detail(line):
             name.append(f"\n{detail}", style="dim")
-        table.add_row(name, line.origin_words.replace(" (", "\n("), *cells)
+        table.add_row(name, line.origin_words.replace(" ", "\n"), *cells)
     parts: list[Any] = [table]
     if data.differences:
         parts += [Text(), _terminal_differences(data.differences)]
@@ -146,7 +154,8 @@ def _terminal_cell(table: MainTable, line: TableLine, column: Column) -> str:
     entry = line.entries.get(column)
     if entry is None:
         return ""
-    return f"{percent(entry.value)}{markers(table, entry)}\n{spread_words(entry)}"
+    spread = spread_words(entry).replace(" to ", "–")
+    return f"{percent(entry.value)}{markers(table, entry)}\n{spread}"
 
 
 def markers(table: MainTable, entry: Entry) -> str:

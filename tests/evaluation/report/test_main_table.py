@@ -104,13 +104,15 @@ def test_every_form_says_of_every_line_which_it_is(both, html):
     assert of_page
 
 
-def test_the_terminal_says_it_too(both):
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_says_it_too_and_cuts_nothing(both, width):
     from rich.console import Console
 
-    console = Console(width=120, file=io.StringIO())
+    console = Console(width=width, file=io.StringIO())
     console.print(text.terminal_table(both))
-    printed = console.file.getvalue()
-    assert printed.count("│ published") == 12 and printed.count("│ measured") == 3
+    table = console.file.getvalue().partition("MedNLI accuracy:")[0]
+    assert table.count(" published ") == 12 and table.count(" measured ") == 3
+    assert "…" not in table and max(map(len, table.splitlines())) <= width
 
 
 def test_known_errors_are_marked_and_explained_in_every_form(both, html):
@@ -175,7 +177,7 @@ def test_a_model_with_a_head_for_each_task_is_one_system(tmp_path):
     assert [(row.title, row.model, len(row.cells)) for row in found.rows] == [
         ("From scratch", "roberta 168K", 1),
         ("From scratch", "roberta 169K", 2),
-        ("RoBERTa-Large", "roberta 168K / roberta 169K", 3),
+        ("RoBERTa-Large", "roberta 168K, 169K", 3),
     ]
     write_system(tmp_path, "clip", "roberta_large", 0.8, seed=2, model="roberta 500K")
     assert len(collect([tmp_path]).rows) == 5  # two networks on one task are two systems
