@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     subset = Subset(options.fraction, options.subset_seed, options.folds, options.fold)
     device_named(options.device)
     pretrained = find_pretrained(options.model)
-    settings = _settings(options, pretrained.family)
+    settings = _settings(options, pretrained)
     with console.interrupt_on_sigterm():
         benchmark = reading.read_benchmark(options.task, subset=subset, data_dir=options.data_dir)
         prepared = run.make_run(
@@ -111,9 +111,9 @@ def _make_tiny(options: argparse.Namespace) -> int:
     return console.EXIT_DONE
 
 
-def _settings(options: argparse.Namespace, family: str) -> Settings:
+def _settings(options: argparse.Namespace, pretrained: Any) -> Settings:
     """The preset's, with what the command line says instead."""
-    settings = preset_named(options.preset, family)
+    settings = preset_named(options.preset, pretrained.family, is_decoder=pretrained.is_decoder)
     names = {field.name for field in dataclasses.fields(Settings)} - {"max_tokens"}
     given = {name: getattr(options, name, None) for name in names}
     given = {name: value for name, value in given.items() if value is not None}

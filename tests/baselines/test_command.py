@@ -59,16 +59,17 @@ def test_mistakes_are_answered_at_once(arguments, message):
 
 
 def test_presets_are_the_paper_s():
-    assert preset_named("paper", "bert").learning_rates == (2e-5, 3e-5, 5e-5)
-    assert preset_named("paper", "roberta").learning_rates == (1e-5,)
-    assert preset_named("paper", "gpt2").learning_rates == (2e-6,)
+    assert preset_named("paper", "bert", is_decoder=False).learning_rates == (2e-5, 3e-5, 5e-5)
+    assert preset_named("paper", "roberta", is_decoder=False).learning_rates == (1e-5,)
+    assert preset_named("paper", "gpt2", is_decoder=True).learning_rates == (2e-6,)
+    assert preset_named("paper", "olmo", is_decoder=True) == PRESETS["gpt"]
     for name in ("encoder_sweep", "roberta", "gpt"):
         settings = PRESETS[name]
         assert (settings.batch_size, settings.epochs, settings.warmup) == (64, 20, 0)
         assert settings.max_tokens["clip"] == settings.max_tokens["mednli"] == 256
         assert not settings.pair and settings.longest_answer > 418
-    assert preset_named("standard", "roberta").pair
-    assert preset_named("lora", "qwen3").lora_rank
+    assert preset_named("standard", "roberta", is_decoder=False).pair
+    assert preset_named("lora", "qwen3", is_decoder=True).lora_rank
 
 
 def test_a_missing_library_is_named(monkeypatch):

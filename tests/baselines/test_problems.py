@@ -100,3 +100,9 @@ def test_the_task_is_the_registered_one(place):
         assert wanted[name](gold, gold if name != "radqa" else [g[0] if g else "" for g in gold])
     assert "[Name]" in str(place.benchmarks["radqa"].train.records)
     assert CLIP_LABELS[0] in place.benchmarks["clip"].train.records[0]["labels"]
+
+
+def test_decoders_are_told_from_encoders(pretrained):
+    decoders = {"gpt2", "llama", "qwen3"}
+    for name in (*decoders, "bert", "roberta", "gatortron", "longformer", "modernbert", "t5gemma"):
+        assert pretrained(name).is_decoder == (name in decoders), name

@@ -16,12 +16,6 @@ from clinical_t5x.baselines.finetuning.problems import CLASSES, LABELS, SPANS, P
 from clinical_t5x.baselines.finetuning.texts import TextEncoder
 from clinical_t5x.console import UserError
 
-# Their tokens see only those before them: the last one is what a class is read from.
-DECODERS = (
-    "gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "biogpt", "llama", "mistral", "mixtral", "qwen2",
-    "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3", "olmo", "olmo2", "stablelm", "falcon",
-    "granite", "smollm3",
-)  # fmt: skip
 # Sequence-to-sequence models that are fine-tuned as text to text: not here.
 _TEXT_TO_TEXT = ("t5", "mt5", "umt5", "longt5", "bart", "mbart", "pegasus")
 _RESERVED_POSITIONS = {"roberta": 2, "longformer": 2, "xlm-roberta": 2, "camembert": 2}
@@ -48,8 +42,14 @@ class Pretrained:
 
     @property
     def is_decoder(self) -> bool:
-        """Whether its tokens see only those before them."""
-        return self.family in DECODERS
+        """Whether its tokens see only those before them: a family of causal models alone."""
+        from transformers.models.auto import modeling_auto
+
+        return (
+            self.family in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+            and self.family not in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+            and not self.config.is_encoder_decoder
+        )
 
     @property
     def positions(self) -> int:

@@ -163,6 +163,8 @@ def fine_tune(run: Run) -> dict[str, Evaluation]:
                 for rate in run.settings.learning_rates
             }
         _write_model(run, material, *choose(ends, run.benchmark.kind.metric), ends)
+    for rate in run.settings.learning_rates:  # their histories stay
+        _files(run, rate).remove_weights()
     return evaluate(run)
 
 
@@ -216,8 +218,6 @@ def _write_model(
                 "weights": [sha256_file(path) for path in weights],
             },
         )
-    for one in ends:  # the histories stay
-        _files(run, one).remove_weights()
 
 
 def evaluate(run: Run, splits: Sequence[str] = SCORED_SPLITS) -> dict[str, Evaluation]:

@@ -65,7 +65,8 @@ class TrialFiles:
 
     def remove_weights(self) -> None:
         """Keep the trial's result only."""
-        self._remove_others("best_", keep=None)
+        for kind in ("checkpoint_", "best_"):
+            self._remove_others(kind, keep=None)
 
     def save_checkpoint(self, position: Position, model: Any, optimizer: Any) -> None:
         """Save where training is, in place of earlier checkpoints."""

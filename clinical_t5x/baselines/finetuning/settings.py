@@ -121,19 +121,18 @@ PAPER, STANDARD = "paper", "standard"
 PRESET_NAMES = (STANDARD, PAPER, *PRESETS)
 
 _OF_FAMILY = {"roberta": "roberta", "gpt2": "gpt"}
-_DECODERS_OF_TODAY = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gpt_neox", "phi3")
 
 
-def preset_named(name: str, family: str) -> Settings:
+def preset_named(name: str, family: str, *, is_decoder: bool) -> Settings:
     """The settings of a preset for a model of a family (Hugging Face's model_type).
 
     "paper" takes what the paper used for such a model, "standard" the same with MedNLI as a pair of
-    sentences; large decoders of today, which the paper has not, get its decoder's.
+    sentences; decoders that the paper has not get those of its decoder.
     """
     if name in PRESETS:
         return PRESETS[name]
     if name not in (PAPER, STANDARD):
         raise UserError(f"--preset is {name!r}; it must be one of {', '.join(PRESET_NAMES)}")
-    default = "gpt" if family in _DECODERS_OF_TODAY else "encoder_sweep"
+    default = "gpt" if is_decoder else "encoder_sweep"
     settings = PRESETS[_OF_FAMILY.get(family, default)]
     return dataclasses.replace(settings, pair=name == STANDARD)
