@@ -23,6 +23,7 @@ from clinical_t5x.evaluation.cost.model_costs import KINDS
 from clinical_t5x.evaluation.registry import MODELS
 from clinical_t5x.evaluation.registry.row import ENCODER_DECODER, FINE_TUNING
 from clinical_t5x.evaluation.report.main_table import MainTable, size_words
+from clinical_t5x.evaluation.report.table import title_of
 from clinical_t5x.evaluation.results import Evaluation
 
 # Weights of a general vocabulary: the paper's, and none.
@@ -140,7 +141,9 @@ def _usage(evaluations: Sequence[Evaluation]) -> list[UsageLine]:
         }
         if counts:
             first = evaluation.results[0]
-            found.append(UsageLine(f"{first.initialisation} ({first.model})", first.task, counts))
+            found.append(
+                UsageLine(f"{title_of(first.initialisation)} ({first.model})", first.task, counts)
+            )
     return found
 
 

@@ -23,6 +23,7 @@ h3 { font-size: 1rem; font-weight: 500; margin: 1.4rem 0 .3rem; }
 """
 
 _SEEDS_IN_A_LINE = 3
+_LINES_ON_A_PAGE = 12  # of a table that is printed in one piece
 
 
 def table(found: MainTable) -> str:
@@ -38,12 +39,13 @@ def table(found: MainTable) -> str:
     several = any(len(e.by_seed) > 1 for line in found.lines for e in line.entries.values())
     seeds = "Below intervals: each training seed. " if several else ""
     caption = f"Per cent; higher is better everywhere. {seeds}{' '.join(how_to_read(found))}"
+    long = " long" if len(found.lines) > _LINES_ON_A_PAGE else ""
     notes = "".join(
         f'<li id="note-{marker(k)}"><sup>{marker(k)}</sup> {_e(note)}</li>'
         for k, note in enumerate(found.notes)
     )
     return (
-        f'<div class="scroll"><table class="wide scores"><caption>{_e(caption)}</caption>'
+        f'<div class="scroll"><table class="wide scores{long}"><caption>{_e(caption)}</caption>'
         '<thead><tr><td rowspan="2"></td>'
         f'<th rowspan="2" scope="col" class="origin">origin</th>{first}</tr>'
         f"<tr>{second}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"

@@ -19,7 +19,7 @@ from clinical_t5x.evaluation.report import (
 from clinical_t5x.evaluation.report.collect import ReportData
 from clinical_t5x.evaluation.report.main_table import PAPER_NAME, PUBLISHED
 from clinical_t5x.evaluation.report.picture import Picture
-from clinical_t5x.evaluation.report.table import COLUMNS, rank_of, title_of
+from clinical_t5x.evaluation.report.table import COLUMNS, fraction_note, rank_of, title_of
 from clinical_t5x.evaluation.report.text import (
     counted,
     p_value,
@@ -212,6 +212,9 @@ def _details(data: ReportData) -> str:
         key=lambda e: (
             min((tasks.index(family) for family in e.sums if family in tasks), default=len(tasks)),
             rank_of(e.results[0].initialisation),
+            e.results[0].initialisation,
+            e.results[0].fraction,
+            e.results[0].seed or 0,
         ),
     )
     blocks = "\n".join(_evaluation_details(found, k) for k, found in enumerate(order))
@@ -230,7 +233,8 @@ def _evaluation_details(evaluation: Evaluation, number: int) -> str:
     ]
     step = "" if first.checkpoint_step is None else f", step {first.checkpoint_step:,}"
     seed = "" if first.seed is None else f", seed {first.seed}"
-    title = f"{first.task}: {title_of(first.initialisation)}, {first.model}{seed}{step}"
+    system = f"{title_of(first.initialisation)}, {first.model}{fraction_note(first.fraction)}"
+    title = f"{first.task}: {system}{seed}{step}"
     facts = [
         f"task version {first.task_version}",
         f"{counted(first.n, 'example')} in {counted(first.n_units, first.unit)}",
