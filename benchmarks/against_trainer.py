@@ -23,6 +23,7 @@ import argparse
 import ast
 import csv
 import functools
+import importlib.util
 import json
 import os
 import pathlib
@@ -71,6 +72,10 @@ def main() -> None:
     if options.seed_of_reference is not None:
         print(json.dumps(reference(options)))
         return
+    if options.reference == "trainer" and not importlib.util.find_spec("accelerate"):
+        parser.error(
+            "transformers.Trainer needs accelerate: pip install accelerate, or take the loop"
+        )
     options.work = options.work or pathlib.Path(tempfile.mkdtemp(prefix="against_trainer_"))
     make_model(options)
     rows = [compare(options, seed) for seed in options.seeds]

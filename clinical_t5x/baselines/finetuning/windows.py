@@ -88,13 +88,11 @@ def best_span(
     Returns:
       A span that holds more than white space; None where the window has none.
     """
-    inside = np.flatnonzero(row.starts != OUTSIDE)
     words = [match.span() for match in _WORD.finditer(context)]
-    inside = inside[
-        [bool(context[row.starts[k] : row.ends[k]].strip()) for k in inside]
-        if len(inside)
-        else slice(0)
+    is_text = [
+        bool(context[max(a, 0) : b].strip()) for a, b in zip(row.starts, row.ends, strict=True)
     ]
+    inside = np.flatnonzero((row.starts != OUTSIDE) & is_text)
     if not len(inside):
         return None
     first, last = _words_of(row, inside, words)
