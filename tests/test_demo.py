@@ -71,7 +71,7 @@ def files_of_results(out):
     return {
         path: path.stat().st_mtime_ns
         for path in out.rglob("*")
-        if path.is_file() and not path.name.startswith("report.")
+        if path.is_file() and not path.name.startswith("report")
     }
 
 
