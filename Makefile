@@ -14,7 +14,8 @@ DEV_STAMP := $(VENV)/.installed-dev
 CONSTRAINTS = $(shell $(BIN)/python -c 'import os, sys; f = "constraints-%d.%d.txt" % sys.version_info[:2]; print("-c " + f if os.path.exists(f) else "")')
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-# torch and TensorFlow crash in one process on some machines: the parity tests have their own.
+# torch and TensorFlow crash in one process on some machines: tests that import torch run apart.
+WITH_TORCH = tests/models tests/interop tests/baselines
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
 
 .PHONY: help demo study curve test test-slow lint format clean
@@ -52,8 +53,8 @@ curve: $(BASE_STAMP)
 		--model scratch=none --model pretrained=$(STUDY_DIR)/runs/pretrain
 
 test: lint
-	$(PYTEST) tests/models tests/interop
-	$(PYTEST) --ignore tests/models --ignore tests/interop
+	$(PYTEST) $(WITH_TORCH)
+	$(PYTEST) $(addprefix --ignore ,$(WITH_TORCH))
 	$(BIN)/python -m pytest --nbmake notebooks
 
 # Long checks: longer kill series, larger samples, real sizes.
