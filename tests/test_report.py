@@ -14,7 +14,8 @@ from clinical_t5x.evaluation.metrics import CLIP, CLIP_LABELS, MEDNLI, RADQA
 from clinical_t5x.evaluation.report.collect import collect
 from clinical_t5x.evaluation.report.page import page
 from clinical_t5x.evaluation.report.table import COLUMNS
-from clinical_t5x.evaluation.report.text import csv_text, markdown, percent, points
+from clinical_t5x.evaluation.report.text import csv_text, markdown
+from clinical_t5x.evaluation.report.words import percent, points
 from clinical_t5x.evaluation.results import Evaluation, Result, hash_units, save_evaluation
 from clinical_t5x.evaluation.statistics import bootstrap_intervals
 

@@ -8,6 +8,7 @@ learning_curve  score against fraction; low_resource puts the paper's beside it
 effort          score against FLOPs of pre-training
 cost_table      FLOPs, break-evens, what prompting used
 
+words           numbers as they are written
 text            terminal, Markdown, CSV; latex: LaTeX; page and *_page: HTML
 picture         a figure for page and files; charts, *_chart: what is drawn; pictures: all of them
 label_places    names in figures that cover nothing

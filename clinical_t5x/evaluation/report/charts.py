@@ -14,7 +14,7 @@ from clinical_t5x.evaluation.report.main_table import (
     TableLine,
 )
 from clinical_t5x.evaluation.report.picture import Picture
-from clinical_t5x.evaluation.report.text import percent, points
+from clinical_t5x.evaluation.report.words import percent, points
 from clinical_t5x.webpage import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Chart
 
 _ROW = 0.23  # inches

@@ -196,7 +196,7 @@ def _learning(
     if measured is None or published is None:
         only = measured or published
         return {} if only is None else {"curve": only}
-    if table.is_apart:
+    if table.is_apart or not low_resource.compares(measured):
         return {"curve": measured, "curve_paper": published}
     return {"curve": low_resource.together(measured, published)}
 

@@ -149,6 +149,7 @@ def _usage(evaluations: Sequence[Evaluation]) -> list[UsageLine]:
 
 # Counts of an evaluation that say what asking a model used (baselines/prompting).
 _USED = frozenset({"requests", "prompt_tokens", "completion_tokens"})
+_MILLIONTHS = "_in_millionths"  # how the name of a price ends
 
 
 def flops(value: float | None) -> str:
@@ -267,5 +268,12 @@ def break_even_fields(line: BreakEvenLine) -> list[str]:
 
 def usage_fields(line: UsageLine) -> list[str]:
     """System, task, and what it used."""
-    used = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in line.counts.items())
+    used = ", ".join(_used(name, count) for name, count in line.counts.items())
     return [line.system, line.task, used]
+
+
+def _used(name: str, count: int) -> str:
+    """A count in words; counts are whole numbers, so prices are in millionths."""
+    what = name.removesuffix(_MILLIONTHS)
+    shown = f"{count:,}" if what == name else f"{count / 1e6:,.4f}"
+    return f"{what.replace('_', ' ')} {shown}"

@@ -21,7 +21,7 @@ from clinical_t5x.evaluation.report.effort import (
 )
 from clinical_t5x.evaluation.report.label_places import Box, place_labels
 from clinical_t5x.evaluation.report.picture import Picture
-from clinical_t5x.evaluation.report.text import percent
+from clinical_t5x.evaluation.report.words import percent
 from clinical_t5x.webpage import BLUE, GREY, INK, ORANGE, Chart
 
 _MARKS = {"encoder-decoder": "o", "encoder": "s", "decoder": "^"}

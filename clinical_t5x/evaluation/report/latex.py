@@ -8,13 +8,8 @@ from collections.abc import Sequence
 from clinical_t5x.evaluation.report import cost_table
 from clinical_t5x.evaluation.report.collect import ReportData
 from clinical_t5x.evaluation.report.main_table import Entry, MainTable, TableLine
-from clinical_t5x.evaluation.report.text import (
-    how_to_read,
-    line_detail,
-    numbered_notes,
-    percent,
-    units_note,
-)
+from clinical_t5x.evaluation.report.text import how_to_read, line_detail, numbered_notes, units_note
+from clinical_t5x.evaluation.report.words import percent
 
 _NEEDS = r"% In the preamble: \usepackage{booktabs}"
 _SPECIAL = {

@@ -14,7 +14,7 @@ from clinical_t5x.evaluation.report.learning_curve import (
     Test,
 )
 from clinical_t5x.evaluation.report.learning_curve_chart import picture
-from clinical_t5x.evaluation.report.text import counted, interval, p_value, percent, points
+from clinical_t5x.evaluation.report.words import counted, interval, p_value, percent, points
 from clinical_t5x.webpage import escape as _e
 
 _METHODS = {

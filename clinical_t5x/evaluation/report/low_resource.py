@@ -31,7 +31,12 @@ from clinical_t5x.evaluation.report.learning_curve import (
     Reference,
     learning_curve,
 )
-from clinical_t5x.evaluation.report.main_table import ALL_MODELS, published_models, sentence
+from clinical_t5x.evaluation.report.main_table import (
+    ALL_MODELS,
+    is_papers_size,
+    published_models,
+    sentence,
+)
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, Row
 from clinical_t5x.evaluation.results import Evaluation
 
@@ -133,6 +138,13 @@ def _published_panel(column: Column) -> Panel:
         examples=dict(zip(FRACTIONS, TRAINING_UNITS[column.family], strict=True)),
         counted=_COUNTED[column.family],
         references=references,
+    )
+
+
+def compares(measured: LearningCurve) -> bool:
+    """Whether every panel was scored on real data and on the paper's test split."""
+    return measured.synthetic == "none" and all(
+        is_papers_size(panel.column.family, panel.n, panel.n_units) for panel in measured.panels
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from clinical_t5x.evaluation.registry import MODELS, ModelRow
 from clinical_t5x.evaluation.registry.published import MAIN, PublishedNumber, numbers
 from clinical_t5x.evaluation.registry.row import APPENDIX, IN_CONTEXT, PAPER
 from clinical_t5x.evaluation.report.table import COLUMNS, Cell, Column, Row, rank_of
+from clinical_t5x.evaluation.report.words import counted
 
 MEASURED, PUBLISHED = "measured", "published"
 # What of the paper's models is shown: none, the twelve of its main tables, all sixteen.
@@ -77,6 +78,13 @@ class TableLine:
     method: str = ""
 
     @property
+    def compares(self) -> bool:
+        """Whether it was measured on what the paper measured, as far as sizes and data tell."""
+        return self.origin == PUBLISHED or not (
+            self.synthetic or any(entry.notes for entry in self.entries.values())
+        )
+
+    @property
     def origin_words(self) -> str:
         """The origin as a table says it."""
         return self.origin + (" (synthetic data)" if self.synthetic else "")
@@ -106,8 +114,8 @@ class MainTable:
 
     @property
     def is_apart(self) -> bool:
-        """Whether measured and published lines do not compare: something is synthetic."""
-        return len(self.origins) > 1 and any(line.synthetic for line in self.lines)
+        """Whether there are both kinds and something measured does not compare with the paper."""
+        return len(self.origins) > 1 and not all(line.compares for line in self.lines)
 
     def parts(self) -> dict[str, MainTable]:
         """Lines that may share a figure, by the ending of the figure's name."""
@@ -146,8 +154,8 @@ def marker(index: int) -> str:
 def main_table(rows: Sequence[Row], published: str = NONE) -> MainTable:
     """Measured rows and the paper's.
 
-    Lines of one model stand beside each other. Where anything was measured on synthetic data the
-    published lines come after all measured ones: they do not compare.
+    Lines of one model stand beside each other. Where anything was measured on synthetic data, or on
+    another part of a test split, the published lines come after all measured ones.
 
     Args:
       rows: What was measured; several fractions of the training split are several lines.
@@ -155,7 +163,7 @@ def main_table(rows: Sequence[Row], published: str = NONE) -> MainTable:
     """
     paper = published_lines(published)
     lines = [_measured_line(row, compared=bool(paper)) for row in rows] + paper
-    apart = any(line.synthetic for line in lines)  # then the paper's come last
+    apart = not all(line.compares for line in lines)
 
     def place(line: TableLine) -> tuple:
         is_paper = line.origin == PUBLISHED
@@ -235,15 +243,20 @@ def _measured_line(row: Row, *, compared: bool) -> TableLine:
     )
 
 
+def is_papers_size(family: str, n: int, n_units: int) -> bool:
+    """Whether so many examples in so many units are the test split that the paper scored."""
+    count, wanted = _TEST_SIZES[family]
+    return {"n": n, "n_units": n_units}[count] == wanted
+
+
 def _measured_entry(column: Column, cell: Cell, *, compared: bool) -> Entry:
-    notes: Iterable[str] = ()
-    count, wanted = _TEST_SIZES[column.family]
-    found = getattr(cell, count)
-    if compared and found != wanted:
-        what = "examples" if count == "n" else "summaries"
+    notes = ()
+    if compared and not is_papers_size(column.family, cell.n, cell.n_units):
+        count, wanted = _TEST_SIZES[column.family]
+        what = {"n": "example", "n_units": cell.unit}[count]
         notes = (
-            f"Measured on {found:,} {what} of {column.task}; the paper's test split has"
-            f" {wanted:,}: not comparable with the published numbers.",
+            f"Measured on {counted(getattr(cell, count), what)} of {column.task}; the paper's test"
+            f" split has {wanted:,}: not comparable with the published numbers.",
         )
     return Entry(
         cell.value,
@@ -251,7 +264,7 @@ def _measured_entry(column: Column, cell: Cell, *, compared: bool) -> Entry:
         low=cell.low,
         high=cell.high,
         by_seed=cell.by_seed,
-        notes=tuple(notes),
+        notes=notes,
         n=cell.n,
         n_units=cell.n_units,
         unit=cell.unit,

@@ -6,7 +6,8 @@ from clinical_t5x import webpage
 from clinical_t5x.evaluation.registry.published import ERRATA
 from clinical_t5x.evaluation.report.main_table import PUBLISHED, Entry, MainTable, TableLine, marker
 from clinical_t5x.evaluation.report.table import Column
-from clinical_t5x.evaluation.report.text import how_to_read, line_detail, percent, spread_words
+from clinical_t5x.evaluation.report.text import how_to_read, line_detail, spread_words
+from clinical_t5x.evaluation.report.words import percent
 from clinical_t5x.webpage import escape as _e
 
 CSS = """

@@ -20,12 +20,8 @@ from clinical_t5x.evaluation.report.collect import ReportData
 from clinical_t5x.evaluation.report.main_table import PAPER_NAME, PUBLISHED
 from clinical_t5x.evaluation.report.picture import Picture
 from clinical_t5x.evaluation.report.table import COLUMNS, fraction_note, rank_of, title_of
-from clinical_t5x.evaluation.report.text import (
-    counted,
-    p_value,
-    points,
-    units_note,
-)
+from clinical_t5x.evaluation.report.text import units_note
+from clinical_t5x.evaluation.report.words import counted, p_value, points
 from clinical_t5x.evaluation.results import Evaluation
 from clinical_t5x.webpage import escape as _e
 

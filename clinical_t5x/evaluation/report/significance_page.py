@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from clinical_t5x import webpage
 from clinical_t5x.evaluation.report.picture import Picture
 from clinical_t5x.evaluation.report.significance import LEVEL, Matrix
-from clinical_t5x.evaluation.report.text import counted, p_value, percent, points
+from clinical_t5x.evaluation.report.words import counted, p_value, percent, points
 from clinical_t5x.webpage import BLUE, GRID, INK, Chart
 from clinical_t5x.webpage import escape as _e
 

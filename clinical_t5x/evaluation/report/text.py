@@ -23,28 +23,7 @@ from clinical_t5x.evaluation.report.main_table import (
 )
 from clinical_t5x.evaluation.report.significance import Matrix
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, DifferenceLine, fraction_note
-
-
-def percent(value: float) -> str:
-    """A fraction in per cent with one decimal."""
-    return f"{100 * value:.1f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """An interval in per cent."""
-    if low is None or high is None:
-        return "no interval"
-    return f"{percent(low)} to {percent(high)}"
-
-
-def points(value: float) -> str:
-    """A difference in percentage points, signed."""
-    return f"{100 * value:+.1f}"
-
-
-def p_value(value: float) -> str:
-    """A p-value as one reports it."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+from clinical_t5x.evaluation.report.words import counted, interval, p_value, percent, points
 
 
 def spread_words(entry: Entry) -> str:
@@ -78,12 +57,6 @@ def units_note(data: ReportData) -> list[str]:
     return [lines[task] for task in dict.fromkeys(c.task for c in COLUMNS) if task in lines]
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and what it counts, in the plural unless it is one."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{count:,} {noun if count == 1 else plural}"
-
-
 def how_to_read(table: MainTable) -> list[str]:
     """What the numbers of each kind of line are, and where published ones are printed."""
     found = []
@@ -96,7 +69,8 @@ def how_to_read(table: MainTable) -> list[str]:
         )
     if table.is_apart:
         found.append(
-            "What was measured on synthetic data does not compare with the published numbers."
+            "Something was measured on synthetic data or on another part of a test split: it does"
+            " not compare with the published numbers, and figures keep the two apart."
         )
     return found
 

@@ -161,9 +161,13 @@ def test_fractions_stand_in_the_curve_and_not_in_the_table(both):
     assert {row.fraction for row in both.rows} == {0.01, 0.1, 1.0}
 
 
-def test_on_synthetic_data_the_papers_curve_has_a_figure_of_its_own(tmp_path):
+@pytest.mark.parametrize(("synthetic", "units"), [(True, REAL_UNITS["mednli"]), (False, 30)])
+def test_what_does_not_compare_has_a_figure_of_its_own(tmp_path, synthetic, units):
     for fraction, skill in ((0.1, 0.5), (1.0, 0.7)):
-        write_system(tmp_path, "mednli", "gatortron", skill, fraction=fraction, synthetic=True)
+        write_system(
+            tmp_path, "mednli", "gatortron", skill, fraction=fraction, synthetic=synthetic,
+            units=units,
+        )  # fmt: skip
     found = collect([tmp_path], published="main")
     assert list(found.learning) == ["curve", "curve_paper"]
     assert [line.published for line in found.learning["curve"].panels[0].lines] == [False]

@@ -147,14 +147,17 @@ def test_synthetic_results_stand_apart_from_the_paper(tmp_path):
     shown = main_table_page.table(found.table)
     for form in (shown, text.markdown(found), latex.main_table_text(found)):
         assert "measured (synthetic data)" in form
-        assert "does not compare with the published numbers" in form
+        assert "not compare with the published numbers" in form
 
 
 def test_another_test_split_than_the_papers_is_said(tmp_path):
     write_system(tmp_path, "mednli", "t5_base", 0.7, units=100)
-    (note,) = {note for note in collect([tmp_path], published="main").table.notes if "300" in note}
+    found = collect([tmp_path], published="main")
+    (note,) = {note for note in found.table.notes if "300" in note}
     assert "1,422: not comparable" in note
-    assert collect([tmp_path]).table.notes == ()
+    assert found.table.is_apart and list(found.table.parts()) == ["", "_paper"]
+    alone = collect([tmp_path]).table
+    assert alone.notes == () and not alone.is_apart
 
 
 def test_nothing_to_report_and_the_wrong_split_are_refused():

@@ -118,12 +118,14 @@ def test_measured_prompting_is_said_with_its_tokens(tmp_path, capsys):
         "requests": 300,
         "prompt_tokens": 123_456,
         "completion_tokens": 789,
-        "predictions_at_limit": 3,
+        "price_in_millionths": 12_345_600,
+        "max_completion_tokens": 64,
     }
     write_system(tmp_path, "mednli", "gpt3", 0.7, model="local model", counts=counts)
     out = tmp_path / "r.html"
     assert report.main(["--runs", str(tmp_path), "--out", str(out), "--json"]) == 0
-    assert "requests 300, prompt tokens 123,456, completion tokens 789" in out.read_text()
+    html = out.read_text()
+    assert "requests 300, prompt tokens 123,456, completion tokens 789, price 12.3456<" in html
     # GPT-3's tokens are not known: it has no place in a figure of FLOPs.
     assert not (tmp_path / "r_flops.svg").exists()
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
