@@ -59,6 +59,13 @@ class Point:
     source: str = ""
     note: str = ""
 
+    @property
+    def std(self) -> float | None:
+        """The standard deviation over seeds, published or measured; None for one seed."""
+        if self.method == STD and self.high is not None:
+            return self.high - self.value
+        return float(np.std(self.by_seed, ddof=1)) if len(self.by_seed) > 1 else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -358,7 +365,7 @@ def _tests(
 
 CSV_FIELDS = (
     "kind", "origin", "task", "metric", "system", "network", "fraction", "training_examples",
-    "value", "low", "high", "method", "by_seed", "p_value", "p_holm", "n", "n_units", "unit",
+    "value", "std", "low", "high", "method", "by_seed", "p_value", "p_holm", "n", "n_units", "unit",
     "split", "synthetic", "source", "note",
 )  # fmt: skip
 
@@ -380,13 +387,14 @@ def rows_as_dicts(curve: LearningCurve) -> list[dict[str, Any]]:
             found.append(value | {"origin": _origin(reference.published)} | of_panel)
         for line in panel.lines:
             for point in line.points:
+                low, high = (None, None) if line.published else (point.low, point.high)
                 found.append(
                     {
                         "kind": "score", "origin": _origin(line.published),
                         "system": line.initialisation, "network": line.model,
-                        "fraction": point.fraction, "value": point.value, "low": point.low,
+                        "fraction": point.fraction, "value": point.value, "std": point.std,
                         "training_examples": panel.examples.get(point.fraction),
-                        "high": point.high, "method": point.method,
+                        "low": low, "high": high, "method": point.method,
                         "by_seed": " ".join(f"{value:.6f}" for value in point.by_seed),
                         "source": point.source, "note": point.note, **of_panel,
                     }

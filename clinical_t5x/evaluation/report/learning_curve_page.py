@@ -14,6 +14,7 @@ from clinical_t5x.evaluation.report.learning_curve import (
     Test,
 )
 from clinical_t5x.evaluation.report.learning_curve_chart import picture
+from clinical_t5x.evaluation.report.main_table import marker
 from clinical_t5x.evaluation.report.words import counted, interval, p_value, percent, points
 from clinical_t5x.webpage import escape as _e
 
@@ -136,7 +137,7 @@ def numbers(panel: Panel) -> str:
     for reference in panel.references:
         kind = "published" if reference.published else "measured"
         says.append(f"{reference.name} ({kind}, in-context): {percent(reference.value)}.")
-    listed = "".join(f"<li><sup>{k}</sup> {_e(note)}</li>" for k, note in enumerate(notes, 1))
+    listed = "".join(f"<li><sup>{marker(k)}</sup> {_e(note)}</li>" for k, note in enumerate(notes))
     table = webpage.table(headings, rows, " ".join(says), row_headings=True)
     return table + (f"<ul>{listed}</ul>" if listed else "")
 
@@ -153,9 +154,12 @@ def _cell(point: Point | None, notes: Sequence[str]) -> str:
     if point is None:
         return '<span class="detail">not run</span>'
     each = ", ".join(percent(value) for value in point.by_seed)
-    mark = f"<sup>{1 + notes.index(point.note)}</sup>" if point.note else ""
-    is_std = point.method == STD and point.high is not None
-    spread = f"± {percent(point.high - point.value)}" if is_std else interval(point.low, point.high)
+    mark = f"<sup>{marker(notes.index(point.note))}</sup>" if point.note else ""
+    spread = (
+        f"± {percent(point.std)}"
+        if point.method == STD and point.std is not None
+        else interval(point.low, point.high)
+    )
     seeds = f'<span class="interval">seeds {each}</span>' if len(point.by_seed) > 1 else ""
     return (
         f'<span class="number">{percent(point.value)}{mark}</span>'

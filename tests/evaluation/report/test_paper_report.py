@@ -63,6 +63,19 @@ def test_the_csv_has_the_sixteen_models_with_their_tables(made):
     assert (float(row["value"]), float(row["std"]), row["fraction"]) == (0.9, 0.003, "1.0")
 
 
+def test_the_curves_csv_has_deviations_and_no_intervals(made):
+    rows = list(csv.DictReader((made / "report_curve.csv").open()))
+    scores = [row for row in rows if row["kind"] == "score"]
+    assert len(scores) == 5 * 5 * 5 and {row["origin"] for row in rows} == {"published"}
+    assert not any(row["low"] or row["high"] for row in scores)
+    (row,) = [
+        r for r in scores
+        if (r["system"], r["metric"], r["fraction"]) == ("bioclinroberta", "accuracy", "0.01")
+    ]  # fmt: skip
+    assert (float(row["value"]), round(float(row["std"]), 6)) == (0.824, 0.025)
+    assert row["source"] == "Table 11"
+
+
 def test_costs_are_the_corrected_ones_and_say_what_the_paper_prints():
     costs = cost_table.cost_table(main_table([], "main"))
     wrong = {(line.key, kind): printed for line, kind, printed in costs.wrong}
