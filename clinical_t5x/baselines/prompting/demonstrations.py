@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from clinical_t5x.baselines.prompting.prompts import Prompt, Record
 
-_LONGEST = 300  # words of a record: longer ones would fill the prompt
+_LONGEST = 300  # words of a record as it is shown: longer ones would fill the prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +56,8 @@ class Pool:
     ) -> list[Record]:
         if count == 0:
             return []
-        order = rng.permutation(len(self.records)).tolist()
-        order.sort(key=lambda k: _words(self.records[k]) > _LONGEST)  # stable: long ones last
         waiting: dict[str, collections.deque[int]] = collections.defaultdict(collections.deque)
-        for k in order:
+        for k in rng.permutation(len(self.records)).tolist():
             for kind in prompt.kinds(self.records[k], aspect):
                 waiting[kind].append(k)
         turns = [sorted(waiting)[k] for k in rng.permutation(len(waiting))]
@@ -67,20 +65,27 @@ class Pool:
         used: set[str] = set()
         while len(chosen) < count and any(waiting.values()):
             for kind in turns:
-                found = self._next_of(waiting[kind], used)
+                found = self._next_of(waiting[kind], used, lambda r: prompt.layout(r, aspect))
                 if found is not None and len(chosen) < count:
                     chosen.append(found)
                     used.add(self.units[found])
         return [self.records[k] for k in chosen]
 
-    def _next_of(self, candidates: collections.deque[int], used: set[str]) -> int | None:
-        """The first candidate of a unit that is not used yet; those before it are done with."""
+    def _next_of(
+        self, candidates: collections.deque[int], used: set[str], layout: Callable[[Record], str]
+    ) -> int | None:
+        """The first candidate of a new unit that is short, or of a new unit at all; it is taken.
+
+        Candidates of units that are used already are done with.
+        """
+        long = []
         while candidates:
             k = candidates.popleft()
-            if self.units[k] not in used:
+            if self.units[k] in used:
+                continue
+            if len(layout(self.records[k]).split()) <= _LONGEST:
+                candidates.extend(long)
                 return k
-        return None
-
-
-def _words(record: Record) -> int:
-    return sum(len(value.split()) for value in record.values() if isinstance(value, str))
+            long.append(k)
+        candidates.extend(long)
+        return candidates.popleft() if candidates else None

@@ -21,7 +21,7 @@ from clinical_t5x.baselines.prompting.answering import Answerer
 from clinical_t5x.baselines.prompting.demonstrations import Pool
 from clinical_t5x.baselines.prompting.endpoint.spending import Estimate, Price
 from clinical_t5x.baselines.prompting.predictor import PromptPredictor
-from clinical_t5x.baselines.prompting.prompts import Prompt
+from clinical_t5x.baselines.prompting.prompts import Prompt, Record
 from clinical_t5x.baselines.prompting.replies import ReplyStore
 from clinical_t5x.baselines.prompting.selection import Candidate, candidates_of, drawn_units
 from clinical_t5x.console import UserError, say
@@ -100,24 +100,35 @@ class Run:
         return random_units(whole, self.test_units, self.test_seed)
 
     @functools.cached_property
-    def pool(self) -> Pool:
-        """Where demonstrations come from."""
-        return Pool.of_training(self.benchmark.kind.name, self.benchmark.train.records)
+    def demonstrations(self) -> Mapping[str, Mapping[str, Sequence[Record]]]:
+        """As many as any candidate takes, by prompt and aspect; fewer are the first of them."""
+        pool = Pool.of_training(self.benchmark.kind.name, self.benchmark.train.records)
+        most = max(self.shots)
+        return {
+            prompt.name: pool.demonstrations(prompt, most, self.seed) for prompt in self.prompts
+        }
+
+    @functools.cached_property
+    def longest_answers(self) -> Mapping[str, int]:
+        """Tokens of the longest answer in the training split, by prompt."""
+        return {prompt.name: self._longest_answer(prompt) for prompt in self.prompts}
 
     def predictor(self, candidate: Candidate, split: str, store: ReplyStore) -> PromptPredictor:
         """A candidate as a predictor of a split."""
         return PromptPredictor(
             self.answerer,
             candidate.prompt,
-            self.pool.demonstrations(candidate.prompt, candidate.shots, self.seed),
+            {
+                aspect: records[: candidate.shots]
+                for aspect, records in self.demonstrations[candidate.prompt.name].items()
+            },
             self.benchmark.scored[split].records,
             store,
-            longest_answer=self._longest_answer(candidate.prompt),
+            longest_answer=self.longest_answers[candidate.prompt.name],
             max_new_tokens=self.max_new_tokens,
         )
 
     def _longest_answer(self, prompt: Prompt) -> int:
-        """Tokens of the longest answer in the training split."""
         records = self.benchmark.train.records
         found = {prompt.gold(record, aspect) for record in records for aspect in prompt.aspects}
         longest = sorted(found, key=len)[-_LONGEST_COUNTED:]
@@ -230,7 +241,10 @@ def _evaluate(run: Run, candidate: Candidate, store: ReplyStore, *, final: bool)
         run.benchmark.task, examples, split=split, output_dir=out, with_text=run.with_text
     )
     evaluation = evaluator.run(predictor, _provenance(run, candidate))
-    account = predictor.account([str(record["id"]) for record in examples.records])
+    ids = [str(record["id"]) for record in examples.records]
+    if predictor.missing(ids):  # whoever removed the replies keeps the results
+        return _as_it_was(evaluation, store)
+    account = predictor.account(ids)
     counts = {**evaluation.counts, **account, **_bill(run, store, account, final=final)}
     counts["demonstrations"] = candidate.shots
     if counts != dict(evaluation.counts):
@@ -239,6 +253,15 @@ def _evaluate(run: Run, candidate: Candidate, store: ReplyStore, *, final: bool)
         place = evaluation_directory(out, first.task, first.split, first.checkpoint_step)
         save_evaluation(out, evaluation, completion(place)["made_from"])
     return evaluation
+
+
+def _as_it_was(evaluation: Evaluation, store: ReplyStore) -> Evaluation:
+    if "requests" in evaluation.counts:
+        return evaluation
+    raise UserError(
+        f"{store.path} lacks replies that predictions here were made of; remove predictions/ too,"
+        " to ask again"
+    )
 
 
 def _bill(

@@ -1,6 +1,9 @@
 """Models on this machine: T5 by our own decoding, causal models by Hugging Face."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,7 @@ from clinical_t5x.console import UserError  # noqa: E402
 from tests.baselines.prompting import material  # noqa: E402
 from tests.baselines.prompting.test_run import finished, made  # noqa: E402
 
+ROOT = Path(__file__).parents[3]
 TEXTS = [
     f"{record['premise']} {record['hypothesis']}" for record in material.mednli(3).train.records
 ] + ["Answer entailment, neutral or contradiction. Premise: Hypothesis: Answer: yes no maybe"] * 3
@@ -150,3 +154,31 @@ def test_wrong_directories_are_said(tmp_path):
         OwnT5(tmp_path / "nothing")
     with pytest.raises(UserError, match="no causal model"):
         CausalModel(tmp_path)
+
+
+SHARDED = """
+import sys, tempfile
+from clinical_t5x.baselines.prompting.own_t5 import OwnT5
+from tests.baselines.prompting.test_local_models import queries_of, replies_to
+asked = OwnT5(sys.argv[1], batch_size=4, num_partitions=int(sys.argv[2]))
+print([reply.text for reply in replies_to(asked, queries_of(5), tempfile.mkdtemp())])
+"""
+
+
+@pytest.mark.slow
+def test_t5_over_several_devices_writes_the_same(models):
+    """Four devices that the CPU pretends to have, two of them for each copy of the model."""
+
+    def written(devices, partitions):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        given = [sys.executable, "-c", SHARDED, str(models("flan_t5_xxl")), str(partitions)]
+        done = subprocess.run(
+            given,
+            env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return done.stdout
+
+    assert written(4, 2) == written(1, 1) != b""

@@ -108,6 +108,18 @@ def test_demonstrations_are_of_different_units():
         assert sorted(record["premise"] for record in found) == ["one", "two"]
 
 
+def test_long_records_demonstrate_only_where_there_are_no_others():
+    def record(name, words):
+        return {"id": name, "premise": f"{name} " * words, "hypothesis": "x", "label": "neutral"}
+
+    records = [record("long", 400), record("short", 5), record("longer", 500)]
+    pool = Pool.of_training("mednli", records)
+    for seed in range(4):
+        found = pool.demonstrations(PROMPTS["mednli"][0], 3, seed)[""]
+        assert found[0]["id"] == "short"
+        assert len(found) == 3
+
+
 def test_another_seed_draws_others():
     pool = pool_of("clip")
     prompt = PROMPTS["clip"][0]

@@ -1,6 +1,7 @@
 """A run from examples to results: what is shown to whom, what is counted, what is resumed."""
 
 import json
+import shutil
 
 import pytest
 from etils import epath
@@ -116,6 +117,24 @@ def test_a_finished_run_asks_nothing_and_says_the_same(tmp_path):
     _, second = finished(made(benchmark, asked, tmp_path))
     assert not asked.asked
     assert (first.counts, first.results) == (second.counts, second.results)
+
+
+def test_results_outlive_their_replies(tmp_path):
+    benchmark = material.mednli(4)
+    _, first = finished(made(benchmark, Rule(prefers_letters), tmp_path))
+    (tmp_path / "replies" / "replies.jsonl").unlink()
+    asked = Rule(prefers_letters)
+    _, second = finished(made(benchmark, asked, tmp_path))
+    assert second.counts == first.counts and not asked.asked
+
+
+def test_predictions_without_replies_are_not_accounted_for(tmp_path):
+    benchmark = material.mednli(4)
+    finished(made(benchmark, Rule(prefers_letters), tmp_path))
+    (tmp_path / "replies" / "replies.jsonl").unlink()
+    shutil.rmtree(tmp_path / "results")
+    with pytest.raises(UserError, match="remove predictions/"):
+        finished(made(benchmark, Rule(prefers_letters), tmp_path))
 
 
 def test_another_run_is_refused(tmp_path):
