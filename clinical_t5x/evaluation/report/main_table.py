@@ -33,6 +33,7 @@ class Entry:
       value: Mean over training seeds.
       std: Over seeds; None for one.
       low, high: 95 % interval; None for published numbers, which have none.
+      method: Of the interval; empty without one.
       by_seed: Value of each seed; empty for published numbers, whose seeds were not published.
       source: Table of the paper; empty for measured numbers.
       notes: What must be known to read it.
@@ -44,6 +45,7 @@ class Entry:
     std: float | None
     low: float | None = None
     high: float | None = None
+    method: str = ""
     by_seed: tuple[float, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
@@ -65,7 +67,6 @@ class TableLine:
       fraction: Of the training split; None for a published model that was prompted.
       synthetic: Whether it was measured on synthetic data.
       entries: Its numbers by column.
-      method: Of the intervals.
     """
 
     origin: str
@@ -75,7 +76,6 @@ class TableLine:
     fraction: float | None
     synthetic: bool
     entries: dict[Column, Entry]
-    method: str = ""
 
     @property
     def compares(self) -> bool:
@@ -230,7 +230,6 @@ def _measured_line(row: Row, *, compared: bool) -> TableLine:
         column: _measured_entry(column, cell, compared=compared and not synthetic)
         for column, cell in row.cells.items()
     }
-    methods = sorted({cell.method for cell in row.cells.values()} - {"none"})
     return TableLine(
         origin=MEASURED,
         key=row.initialisation,
@@ -239,7 +238,6 @@ def _measured_line(row: Row, *, compared: bool) -> TableLine:
         fraction=row.fraction,
         synthetic=synthetic,
         entries=entries,
-        method=" and ".join(methods),
     )
 
 
@@ -263,6 +261,7 @@ def _measured_entry(column: Column, cell: Cell, *, compared: bool) -> Entry:
         cell.std,
         low=cell.low,
         high=cell.high,
+        method="" if cell.low is None else cell.method,
         by_seed=cell.by_seed,
         notes=notes,
         n=cell.n,

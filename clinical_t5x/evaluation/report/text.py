@@ -261,7 +261,7 @@ def rows_as_dicts(data: ReportData) -> list[dict[str, Any]]:
                     "model": line.detail, "fraction": line.fraction, "task": column.family,
                     "metric": column.metric, "value": entry.value, "std": entry.std,
                     "low": entry.low, "high": entry.high, "level": 0.95 if has_interval else None,
-                    "method": line.method if has_interval else "",
+                    "method": entry.method,
                     "seeds": len(entry.by_seed) or None, "n": entry.n, "n_units": entry.n_units,
                     "unit": entry.unit, "split": data.split, "test_part": entry.test_part,
                     "source": entry.source, "notes": " ".join(entry.notes),
