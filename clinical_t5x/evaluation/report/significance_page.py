@@ -8,10 +8,11 @@ nor ink alone says it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from clinical_t5x import webpage
 from clinical_t5x.evaluation.report.picture import Picture
-from clinical_t5x.evaluation.report.significance import LEVEL, Matrix
+from clinical_t5x.evaluation.report.significance import LEVEL, Matrix, Pair
 from clinical_t5x.evaluation.report.words import counted, p_value, percent, points
 from clinical_t5x.webpage import BLUE, GRID, INK, Chart
 from clinical_t5x.webpage import escape as _e
@@ -29,7 +30,7 @@ CSS = """
 
 _TINT = "#cfe3f1"
 _NAMES = 1.9  # inches for the names of rows
-_HEAD = 0.6  # inches above the cells
+_HEAD = 0.52  # inches above the cells
 _LONGEST_NAME = 30  # letters of a name in a picture
 _MOST_TALL, _MOST_WIDE = 0.42, 0.8  # inches of a cell
 _WIDTH = webpage.CHART_WIDTH
@@ -126,47 +127,49 @@ def _cell_size(matrix: Matrix) -> tuple[float, float]:
 
 
 def _draw(chart: Chart, matrix: Matrix) -> None:
-    from matplotlib.patches import Rectangle
-
     count = len(matrix.systems)
     wide, tall = _cell_size(matrix)
     size = min(8.0, 15.0 * wide)  # points; a cell holds five digits
     chart.figure.set_layout_engine("none")
     height = chart.figure.get_size_inches()[1]
+    _write_head(chart.figure, matrix, 1 - 0.18 / height)
     axes = chart.figure.add_axes(
         (_NAMES / _WIDTH, 0.08 / height, wide * count / _WIDTH, tall * count / height)
     )
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.axis("off")
-    chart.figure.text(
-        0.05 / _WIDTH, 1 - 0.18 / height, matrix.title, fontweight="bold", fontsize=9.5
-    )
-    axes.text(0, -0.62, "score", ha="center", va="center", fontsize=size, color=INK)
-    for k in range(count):
+    middle = {"ha": "center", "va": "center", "fontsize": size, "color": INK}
+    for k, system in enumerate(matrix.systems):
         name = shortened(system_name(matrix, k))
         axes.text(-0.62, k, name, ha="right", va="center", fontsize=min(8.5, size + 1), color=INK)
-        value = percent(matrix.systems[k].value)
-        axes.text(0, k, value, ha="center", va="center", fontsize=size, color=INK)
-        if k:
-            axes.text(k, -0.62, str(k + 1), ha="center", va="center", fontsize=size, color=INK)
-    for (better, worse), pair in matrix.pairs.items():
-        face = _TINT if pair.is_clear else "white"
-        axes.add_patch(
-            Rectangle(
-                (worse - 0.5, better - 0.5), 1, 1, facecolor=face, edgecolor=GRID, linewidth=0.6
-            )
-        )
-        weight = "bold" if pair.is_clear else "normal"
-        colour = INK if pair.is_clear else "#555555"
-        value = points(pair.difference.value)
-        axes.text(
-            worse, better - 0.2, value, ha="center", va="center", fontsize=size, weight=weight,
-            color=colour,
-        )  # fmt: skip
-        corrected = p_value(pair.p_holm).replace(" ", "")
-        axes.text(
-            worse, better + 0.24, corrected, ha="center", va="center", fontsize=0.85 * size,
-            color=colour,
-        )  # fmt: skip
+        axes.text(0, k, percent(system.value), **middle)
+        axes.text(k, -0.62, str(k + 1) if k else "score", **middle)
+    for pair in matrix.pairs.values():
+        _draw_pair(axes, pair, size)
     axes.plot([0.5, 0.5], [-0.5, count - 0.5], color=BLUE, linewidth=0.8)
+
+
+def _write_head(figure: Any, matrix: Matrix, y: float) -> None:
+    """The title, and how to read a cell."""
+    how = (
+        "row minus column in percentage points; below: p, Holm-corrected over"
+        f" {counted(len(matrix.pairs), 'pair')}; bold and tinted: p < {LEVEL:g}"
+    )
+    figure.text(0.05 / _WIDTH, y, matrix.title, fontweight="bold", fontsize=9.5)
+    figure.text(_NAMES / _WIDTH, y, how, fontsize=7, color=INK)
+
+
+def _draw_pair(axes: Any, pair: Pair, size: float) -> None:
+    """A cell: the difference above, the corrected p-value below."""
+    from matplotlib.patches import Rectangle
+
+    corner = (pair.worse - 0.5, pair.better - 0.5)
+    face = _TINT if pair.is_clear else "white"
+    axes.add_patch(Rectangle(corner, 1, 1, facecolor=face, edgecolor=GRID, linewidth=0.6))
+    middle = {"ha": "center", "va": "center", "color": INK if pair.is_clear else "#555555"}
+    weight = "bold" if pair.is_clear else "normal"
+    value = points(pair.difference.value)
+    axes.text(pair.worse, pair.better - 0.2, value, fontsize=size, weight=weight, **middle)
+    corrected = p_value(pair.p_holm).replace(" ", "")
+    axes.text(pair.worse, pair.better + 0.24, corrected, fontsize=0.85 * size, **middle)
