@@ -208,7 +208,7 @@ def _announce(options: argparse.Namespace, run: Any, store: Any, address: Addres
         console.say(f"  {what}: {_shown(one, run.price)} ({how})")
     if store.unfinished:
         console.say(
-            f"  {len(store.unfinished)} requests were under way when an earlier run ended: a server"
+            f"  {store.unfinished} requests were under way when an earlier run ended: a server"
             " may have billed them; they are asked again"
         )
     if options.estimate_only:

@@ -1,8 +1,9 @@
 """What was answered, on disk at once: no request is made twice, whatever kills the run.
 
-`RUN/replies/replies.jsonl` only grows. A line says what was asked for, before it is (by the hash of
-the request's content), or what came back. A line that a kill cut off is dropped. Prompts are never
-written; replies may repeat words of notes, so the directory is as confidential as the notes are.
+`RUN/replies/replies.jsonl` only grows. A line says that something is about to be asked (by the hash
+of the request's content), that it was refused, or what came back. A line that a kill cut off is
+dropped. Prompts are never written; replies may repeat words of notes, so the directory is as
+confidential as the notes are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import fcntl
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,6 @@ class ReplyStore:
     Args:
       run_directory: on a local disk; it gets `replies/`, readable to its owner only.
 
-    Attributes:
-      unfinished: requests that were under way when an earlier run was killed. A server may have
-        billed them; they are made again.
-
     Raises:
       UserError: on entering, when another process is at work there, or a line is no reply.
     """
@@ -64,7 +62,7 @@ class ReplyStore:
     def __init__(self, run_directory: str | os.PathLike):
         self.directory = Path(run_directory) / DIRECTORY
         self.path = self.directory / FILE
-        self.unfinished: frozenset[str] = frozenset()
+        self._open: Counter[str] = Counter()  # attempts that no refusal answered
         self._replies: dict[str, Reply] = {}
         self._lock = threading.Lock()
         self._file = -1
@@ -92,12 +90,13 @@ class ReplyStore:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):  # a line that a kill cut off
             os.ftruncate(self._file, whole)
-        asked: set[str] = set()
         for number, line in enumerate(data[:whole].splitlines(), start=1):
             try:
                 value = json.loads(line)
                 if "asked" in value:
-                    asked.add(value["asked"])
+                    self._open[value["asked"]] += 1
+                elif "refused" in value:
+                    self._open[value["refused"]] -= 1
                 else:
                     key = value.pop("request")
                     self._replies[key] = Reply(**value)
@@ -106,7 +105,16 @@ class ReplyStore:
                     f"{self.path}, line {number} is no reply; remove that line to go on (what it"
                     " was is asked again)"
                 ) from None
-        self.unfinished = frozenset(asked - self._replies.keys())
+
+    @property
+    def unfinished(self) -> int:
+        """Requests of which nothing came back; a server may have billed them."""
+        return sum(count > 0 and key not in self._replies for key, count in self._open.items())
+
+    @property
+    def perhaps_billed_twice(self) -> int:
+        """Attempts beside those that were answered which a server may have worked on and billed."""
+        return sum(max(0, count - (key in self._replies)) for key, count in self._open.items())
 
     def __contains__(self, key: str) -> bool:
         return key in self._replies
@@ -126,6 +134,13 @@ class ReplyStore:
         """Write down that a request is about to be made."""
         with self._lock:
             self._append({"asked": key})
+            self._open[key] += 1
+
+    def note_refused(self, key: str) -> None:
+        """Write down that the request was refused as a whole: nothing was worked on."""
+        with self._lock:
+            self._append({"refused": key})
+            self._open[key] -= 1
 
     def add(self, key: str, reply: Reply) -> None:
         """Keep a reply, the first one of a request."""

@@ -268,7 +268,7 @@ def _bill(
     run: Run, store: ReplyStore, account: Mapping[str, int], *, final: bool
 ) -> dict[str, int]:
     """Prices in millionths, where prices are known; of the whole run with the final evaluation."""
-    counts = {"requests_perhaps_billed_twice": len(store.unfinished)} if final else {}
+    counts = {"requests_perhaps_billed_twice": store.perhaps_billed_twice} if final else {}
     if not run.price:
         return counts
     price = run.price.of(account["prompt_tokens"], account["completion_tokens"])

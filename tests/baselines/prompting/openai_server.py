@@ -42,7 +42,10 @@ class Handler(BaseHTTPRequestHandler):
             server.note("seen", self.path, dict(self.headers.items()), body)
         fault = server.fault(number, body)
         time.sleep(server.plan.get("delay", 0.0))
-        if fault and self._fail(fault):
+        if fault:
+            with server.lock:
+                server.note("failed", fault, {}, body)
+            self._fail(fault)
             return
         key = self.headers.get("Idempotency-Key")
         with server.lock:
@@ -91,7 +94,6 @@ class Handler(BaseHTTPRequestHandler):
             self._send(307, b"", {"Location": "http://elsewhere.example/v1"})
         else:
             self._send(int(fault), plain)
-        return True
 
 
 class Server(ThreadingHTTPServer):

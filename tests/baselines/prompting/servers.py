@@ -31,6 +31,11 @@ class Running:
         return collections.Counter(line["request"] for line in self._lines("billed"))
 
     @property
+    def failed(self):
+        """How often each fault was made."""
+        return collections.Counter(line["path"] for line in self._lines("failed"))
+
+    @property
     def seen(self):
         """Requests as they came, their failures included."""
         return self._lines("seen")

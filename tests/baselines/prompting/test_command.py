@@ -74,7 +74,7 @@ def test_killed_in_the_middle(tmp_path, typed, idempotent):
 
     A server that knows idempotency keys bills nothing twice at all. Any other may have worked on
     what was under way at the kill, at most `--concurrency` requests: no client could know. These,
-    and no others, are said to be perhaps billed twice.
+    and those whose replies were cut off, are said to be perhaps billed twice.
     """
     plan = {"faults": ["429-after", "truncated"], "every": 25, "delay": 0.02}
     out = tmp_path / "run"
@@ -85,7 +85,7 @@ def test_killed_in_the_middle(tmp_path, typed, idempotent):
         assert 50 <= before < 240
         lines, summary = typed(*given)
         twice = [request for request, times in server.billed.items() if times > 1]
-        asked = len(server.billed)
+        asked, truncated = len(server.billed), server.failed["truncated"]
     assert any("exactly once" in line for line in lines)
     assert summary["counts"]["examples"] == 3 * PREMISES
     predictions = (out / "predictions" / "mednli_v1-test.jsonl").read_text().splitlines()[1:]
@@ -94,8 +94,8 @@ def test_killed_in_the_middle(tmp_path, typed, idempotent):
     # 60 validation examples, two prompts; then the whole test split with the chosen one
     assert asked == 2 * 60 + 3 * PREMISES
     perhaps = summary["counts"]["requests_perhaps_billed_twice"]
-    assert perhaps <= 4
-    assert len(twice) <= (0 if idempotent else perhaps)
+    assert truncated <= perhaps <= 4 + 2 * truncated  # and connections that these left closed
+    assert len(twice) <= (0 if idempotent else min(4, perhaps))
     with ReplyStore(out) as store:
         assert len(store.all()) == asked
 
@@ -113,7 +113,7 @@ def test_ended_by_ctrl_c_nothing_is_lost(tmp_path):
         assert billed < 240
     with ReplyStore(out) as store:
         assert len(store.all()) == billed
-        assert not store.unfinished
+        assert store.unfinished == 0
 
 
 def test_another_machine_is_refused_before_anything_is_sent(tmp_path, typed):

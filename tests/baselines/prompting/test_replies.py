@@ -23,8 +23,20 @@ def test_replies_are_there_again(tmp_path):
     filled(tmp_path)
     with ReplyStore(tmp_path) as store:
         assert store["a"] == Reply("reply a", 3, 1)
-        assert "c" not in store and store.unfinished == {"c"}
+        assert "c" not in store and store.unfinished == 1
         assert len(store.all()) == 2
+
+
+def test_what_may_have_been_billed_is_known(tmp_path):
+    filled(tmp_path)  # "c" was asked when the process ended
+    with ReplyStore(tmp_path) as store:
+        assert store.perhaps_billed_twice == 1
+        store.note_asked("c")
+        store.note_refused("c")
+        store.note_asked("c")
+        store.add("c", Reply("c"))
+    with ReplyStore(tmp_path) as store:
+        assert (store.unfinished, store.perhaps_billed_twice) == (0, 1)
 
 
 def test_the_first_reply_stays(tmp_path):
@@ -66,7 +78,8 @@ def test_only_its_owner_reads_it(tmp_path):
 def test_prompts_are_not_in_it(tmp_path):
     for line in filled(tmp_path).read_text().splitlines():
         assert set(json.loads(line)) <= {
-            "asked", "request", "text", "prompt_tokens", "completion_tokens", "at_limit", "failure"
+            "asked", "refused", "request", "text", "prompt_tokens", "completion_tokens",
+            "at_limit", "failure",
         }  # fmt: skip
 
 

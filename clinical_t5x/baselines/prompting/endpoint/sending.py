@@ -30,11 +30,19 @@ class PassingError(Exception):
     Attributes:
       wait: seconds that the server asked to wait, or None.
       busy: whether the server said that it is asked too much.
+      refused: whether it is sure that the server did no work.
     """
 
-    def __init__(self, message: str, *, wait: float | None = None, busy: bool = False):
+    def __init__(
+        self,
+        message: str,
+        *,
+        wait: float | None = None,
+        busy: bool = False,
+        refused: bool = False,
+    ):
         super().__init__(message)
-        self.wait, self.busy = wait, busy
+        self.wait, self.busy, self.refused = wait, busy, refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +113,8 @@ class Sender:
             ) from None
         except (http.client.HTTPException, OSError) as error:
             self._close()
-            raise PassingError(_plain(error)) from None
+            refused = isinstance(error, ConnectionRefusedError)
+            raise PassingError(_plain(error), refused=refused) from None
         if len(received) > _LARGEST_REPLY or answer.will_close:
             self._close()
         if len(received) > _LARGEST_REPLY:
@@ -143,7 +152,7 @@ class Sender:
         no_money = any(word in code for word in _NO_MONEY)
         if status in _PASSING and not no_money:
             wait = asked_wait(response.headers, time.time())
-            raise PassingError(what, wait=wait, busy=status in (429, 503, 529))
+            raise PassingError(what, wait=wait, busy=status in (429, 503, 529), refused=True)
         failure = wire.failure_of(code, response.data) if status in (400, 413, 422) else None
         if failure is not None:
             return Reply("", failure=failure)

@@ -150,6 +150,8 @@ class Server:
                     )
                 except PassingError as error:
                     last = error
+                    if error.refused:
+                        store.note_refused(key)
                     self.attempts_that_failed[str(error)] += 1
                     if attempt < self._attempts:
                         self._pause(attempt, error)
