@@ -51,6 +51,7 @@ EXTRAS = {
     "dev": [
         *BASELINES,
         *BEAM,
+        "accelerate>=1.1",  # transformers.Trainer needs it: benchmarks/against_trainer.py
         "hypothesis>=6.120",
         "ipykernel>=6.29",
         "nbmake>=1.5",
