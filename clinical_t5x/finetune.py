@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
     run.initialisation_of(options.model, options.registry_row)
     subset = Subset(options.fraction, options.subset_seed, options.folds, options.fold)
     device_named(options.device)
+    reading.check_data_set(options.task, options.data_dir)
     pretrained = find_pretrained(options.model)
     settings = _settings(options, pretrained)
     with console.interrupt_on_sigterm():

@@ -38,9 +38,12 @@ def main(argv: Sequence[str]) -> int:
     address = _address(options)
     from clinical_t5x.baselines.finetuning import reading
     from clinical_t5x.baselines.prompting import run as runs
+    from clinical_t5x.baselines.prompting.endpoint.sending import check_reachable
     from clinical_t5x.baselines.prompting.replies import ReplyStore
     from clinical_t5x.data.subsets import Subset
 
+    if address is not None and address.is_local and not options.estimate_only:
+        check_reachable(address)
     name = options.endpoint_model or options.causal_model or options.model
     initialisation = runs.initialisation_of(name, options.registry_row)
     with console.interrupt_on_sigterm(), contextlib.ExitStack() as stack:
@@ -132,7 +135,8 @@ def _server(options: argparse.Namespace, address: Address, purse: Purse) -> Any:
 
     variable = options.api_key_variable
     variable = variable or ("AZURE_OPENAI_API_KEY" if address.azure else "OPENAI_API_KEY")
-    check_reachable(address)
+    if not address.is_local and not options.estimate_only:  # a local one was asked at the start
+        check_reachable(address)
     return Server(
         address,
         options.api,

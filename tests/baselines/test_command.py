@@ -48,6 +48,10 @@ def test_fine_tune_on_folds(place, tiny_models, tmp_path):
             "did you mean gatortron",
         ),
         (("--model", "a/b", "--task", "snli", "--out", "x"), "invalid choice"),
+        (
+            ("--model", "a/b", "--task", "clip", "--out", "x", "--data_dir", "/nowhere"),
+            "python -m clinical_t5x.prepare --physionet DIR --data_dir /nowhere",
+        ),
     ],
 )
 def test_mistakes_are_answered_at_once(arguments, message):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clinical_t5x.console import UserError
+from clinical_t5x.data.home import tfds_directory
 from clinical_t5x.data.loader import Examples
 from clinical_t5x.data.subsets import Subset
 from clinical_t5x.evaluation.evaluator import TaskSpec
@@ -147,6 +148,20 @@ def kind_of(task: str) -> Kind:
     return KINDS[name]
 
 
+def check_data_set(task: str, data_dir: str | os.PathLike | None = None) -> None:
+    """Refuse a benchmark that was not prepared, at once: before a model or a server is asked.
+
+    Raises:
+      UserError: unknown benchmark, or no data set in the data home; with the command that makes it.
+    """
+    name, tfds = kind_of(task).name, tfds_directory(data_dir)
+    if not any((tfds / name).glob("*/dataset_info.json")):
+        raise UserError(
+            f"there is no data set {name} in {tfds}; make it with: python -m clinical_t5x.prepare"
+            f" --physionet DIR --data_dir {tfds.parent}"
+        )
+
+
 def read_benchmark(
     task: str, *, subset: Subset | None = None, data_dir: str | os.PathLike | None = None
 ) -> Benchmark:
@@ -161,6 +176,7 @@ def read_benchmark(
       UserError: unknown benchmark, missing data set or vocabulary, nothing left of the training
         data.
     """
+    check_data_set(task, data_dir)
     kind, subset = kind_of(task), subset or Subset()
     place = None if data_dir is None else os.fspath(data_dir)
     arguments = (kind.name, subset, place)

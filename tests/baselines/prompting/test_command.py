@@ -156,6 +156,7 @@ def test_what_may_cost_money_needs_a_word(tmp_path, typed):
         (("--model", "a", "--max_cost", "1"), "--price_per_million"),
         (("--model", "a", "--out", "gs://bucket/run"), "local disk"),
         (("--endpoint", "http://u:p@host", "--endpoint_model", "m"), "environment"),
+        (("--endpoint", "http://127.0.0.1:1", "--endpoint_model", "m"), "start the server"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_read(given, message):
