@@ -23,7 +23,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=
 help:
 	@echo "make demo   set up, then synthetic notes to scored models (minutes; DEMO_DIR=$(DEMO_DIR))"
 	@echo "make study  the same at a size where the question can be answered (about an hour)"
-	@echo "make curve  after make study: scores against training data, 36 runs (planned: 45 minutes)"
+	@echo "make curve  after make study: scores against training data, 36 runs (about 57 minutes)"
 	@echo "make test   set up, then style checks, tests and notebooks; make test-slow: the long checks"
 	@echo "make lint   style checks alone; make format applies the formatter"
 
