@@ -16,7 +16,11 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 
 # torch and TensorFlow crash in one process on some machines: tests that import torch run apart.
 WITH_TORCH = tests/models tests/interop tests/baselines
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --durations=10
+
+# Most of the time of these tests is XLA's compilation. Off, its optimiser saves a third of it; the
+# long checks and the notebooks run what it makes.
+FAST_COMPILATION = XLA_FLAGS=--xla_backend_optimization_level=0
 
 .PHONY: help demo study curve test test-slow lint format clean
 
@@ -53,9 +57,9 @@ curve: $(BASE_STAMP)
 		--model scratch=none --model pretrained=$(STUDY_DIR)/runs/pretrain
 
 test: lint
-	$(PYTEST) $(WITH_TORCH)
-	$(PYTEST) $(addprefix --ignore ,$(WITH_TORCH))
-	$(BIN)/python -m pytest --nbmake notebooks
+	$(FAST_COMPILATION) $(PYTEST) $(WITH_TORCH)
+	$(FAST_COMPILATION) $(PYTEST) $(addprefix --ignore ,$(WITH_TORCH))
+	$(BIN)/python -m pytest -n 2 --nbmake notebooks
 
 # Long checks: longer kill series, larger samples, real sizes.
 test-slow: $(DEV_STAMP)

@@ -248,16 +248,10 @@ def _show_run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write_csv(path: str, rows: Sequence[dict[str, Any]]) -> None:
-    import csv
-    import io
-
+    from clinical_t5x.evaluation.report.csv_rows import csv_of
     from clinical_t5x.storage import write_text_atomically
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomically(path, text.getvalue())
+    write_text_atomically(path, csv_of(list(rows[0]), rows))
 
 
 def _terminal() -> Any:

@@ -16,6 +16,8 @@ from clinical_t5x.evaluation.results import find_evaluations
 from clinical_t5x.launch.flags import parse_flags
 from clinical_t5x.storage import read_json
 
+pytestmark = pytest.mark.long_file
+
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "clinical_t5x.demo", "--preset", "smoke", "--json"]
 SYSTEMS = {"majority", "scratch", "pretrained"}

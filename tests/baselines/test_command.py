@@ -10,6 +10,8 @@ import pytest
 
 from clinical_t5x.baselines.finetuning.settings import PRESETS, preset_named
 
+pytestmark = pytest.mark.long_file
+
 
 def _typed(*arguments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

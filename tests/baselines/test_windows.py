@@ -12,6 +12,8 @@ from clinical_t5x.baselines.finetuning.settings import Settings
 from clinical_t5x.baselines.finetuning.texts import TextEncoder
 from clinical_t5x.baselines.finetuning.windows import OUTSIDE, best_span, tokens_of_answer
 
+pytestmark = pytest.mark.long_file
+
 FAMILIES = ("bert", "roberta", "gpt2", "modernbert", "llama")
 OVERLAP = 12
 WORDS = ("chest", "pain", "Dr.", "[Name]", "2141-3-4,", "µg/mL", "naïve", "No", "(baseline", "\n\n",

@@ -16,6 +16,8 @@ from tests.corpus import faults
 from tests.corpus.homes import Home
 from tests.corpus.test_pipeline import NOTES
 
+pytestmark = pytest.mark.long_file
+
 STAGING = (
     ("clinical_t5x.corpus.staging:stage_batch", 4),
     ("clinical_t5x.corpus.staging:_write_texts", 5),

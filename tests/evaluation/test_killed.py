@@ -12,6 +12,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.long_file
+
 _PROGRAM = textwrap.dedent(
     """
     import json, os, pathlib, signal, sys

@@ -18,6 +18,8 @@ from clinical_t5x.grid.cells import cells_of
 from clinical_t5x.grid.description import make_grid
 from clinical_t5x.grid.estimate import operations, rough_seconds, split_sizes
 
+pytestmark = pytest.mark.long_file
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -30,6 +30,8 @@ from tests.interop.checkpoint_sources import (
     assert_same_tensors,
 )
 
+pytestmark = pytest.mark.long_file
+
 
 def trained_state(config, optimizer=None, updates=2):
     """A state after a few updates with random gradients, and a store that saves such states."""

@@ -13,6 +13,8 @@ from clinical_t5x.models.initial import with_variance
 from clinical_t5x.models.layers import Dense
 from clinical_t5x.models.network import Transformer
 
+pytestmark = pytest.mark.long_file
+
 EVERYTHING = ("q", "k", "v", "o", "wi", "wo")
 
 

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.long_file
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):

@@ -11,6 +11,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.long_file
+
 
 def measured(length):
     environment = os.environ | {"PYTHONPATH": os.getcwd()}

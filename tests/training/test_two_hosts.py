@@ -20,6 +20,8 @@ from clinical_t5x.training import checkpoints
 from clinical_t5x.training.metric_log import read_metrics
 from tests.training import standin, two_hosts
 
+pytestmark = pytest.mark.long_file
+
 STEPS, BAD = 14, 6
 
 

@@ -6,9 +6,7 @@ prints another number, that one is said and marked. Tokens and prices of prompti
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +20,7 @@ from clinical_t5x.evaluation.cost import (
 from clinical_t5x.evaluation.cost.model_costs import KINDS
 from clinical_t5x.evaluation.registry import MODELS
 from clinical_t5x.evaluation.registry.row import ENCODER_DECODER, FINE_TUNING
+from clinical_t5x.evaluation.report.csv_rows import csv_of
 from clinical_t5x.evaluation.report.main_table import MainTable, size_words
 from clinical_t5x.evaluation.report.table import title_of
 from clinical_t5x.evaluation.results import Evaluation
@@ -199,11 +198,7 @@ def rows_as_dicts(table: CostTable) -> list[dict[str, Any]]:
 
 def csv_text(table: CostTable) -> str:
     """Models and break-evens as CSV."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows_as_dicts(table))
-    return buffer.getvalue()
+    return csv_of(CSV_FIELDS, rows_as_dicts(table))
 
 
 HEADINGS = (

@@ -8,9 +8,7 @@ of the page. One metric a task is tested, the one that is drawn; the others are 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +18,7 @@ from clinical_t5x.console import UserError
 from clinical_t5x.evaluation import statistics
 from clinical_t5x.evaluation.metrics import FAMILIES
 from clinical_t5x.evaluation.metrics.components import MetricFamily
+from clinical_t5x.evaluation.report.csv_rows import csv_of
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, rank_of, title_of
 from clinical_t5x.evaluation.results import (
     Evaluation,
@@ -421,8 +420,4 @@ def _origin(published: bool) -> str:
 
 def csv_text(curve: LearningCurve) -> str:
     """Points, baselines and tests as CSV."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows_as_dicts(curve))
-    return buffer.getvalue()
+    return csv_of(CSV_FIELDS, rows_as_dicts(curve))

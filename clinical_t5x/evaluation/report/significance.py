@@ -7,15 +7,14 @@ of fractions are compared at each fraction by the learning curve.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.console import Progress
 from clinical_t5x.evaluation import statistics
+from clinical_t5x.evaluation.report.csv_rows import csv_of
 from clinical_t5x.evaluation.report.table import COLUMNS, Column, Row, compare
 
 LEVEL = 0.05  # p-values below it are called clear
@@ -176,8 +175,4 @@ def rows_as_dicts(matrices: Sequence[Matrix]) -> list[dict[str, Any]]:
 
 def csv_text(matrices: Sequence[Matrix]) -> str:
     """Every pair as CSV."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows_as_dicts(matrices))
-    return buffer.getvalue()
+    return csv_of(CSV_FIELDS, rows_as_dicts(matrices))

@@ -5,13 +5,12 @@ Every form says of each line whether it was measured or published.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from clinical_t5x.evaluation.report import cost_table
 from clinical_t5x.evaluation.report.collect import ReportData
+from clinical_t5x.evaluation.report.csv_rows import csv_of
 from clinical_t5x.evaluation.report.main_table import (
     MEASURED,
     PAPER_NAME,
@@ -287,8 +286,4 @@ def rows_as_dicts(data: ReportData) -> list[dict[str, Any]]:
 
 def csv_text(data: ReportData) -> str:
     """Scores and differences as CSV, fractions unrounded."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows_as_dicts(data))
-    return buffer.getvalue()
+    return csv_of(CSV_FIELDS, rows_as_dicts(data))
