@@ -16,6 +16,7 @@ from pathlib import Path
 
 from clinical_t5x import console
 from clinical_t5x.pipeline import Stage, run_stages
+from clinical_t5x.side_by_side import end_with_parent, run_side_by_side
 
 TASKS = ("mednli", "radqa", "clip")
 INITIALISATIONS = ("scratch", "pretrained")
@@ -38,12 +39,14 @@ class FineTuning:
       rows: Of a batch; a row holds several examples where they fit.
       inputs: Tokens of a row's inputs.
       targets: Tokens of a row's targets.
+      rate: The highest learning rate.
     """
 
     steps: int
     rows: int
     inputs: int
     targets: int
+    rate: float = 0.02
 
     def bindings(self, first_step: int) -> dict[str, object]:
         """For gin/demo_finetune.gin; `first_step` is the checkpoint's."""
@@ -53,6 +56,7 @@ class FineTuning:
             "TASK_FEATURE_LENGTHS": {"inputs": self.inputs, "targets": self.targets},
             "PRETRAIN_STEPS": first_step,
             **_rise_and_fall(self.steps, warmup=max(1, self.steps // 16)),
+            "utils.create_learning_rate_scheduler.base_learning_rate": self.rate,
             "train_script.train.stats_period": max(1, self.steps // 20),  # a point of the curve
         }
 
@@ -91,7 +95,7 @@ PRESETS = {
         pretrain_steps=4,
         finetuning={
             "mednli": FineTuning(2, rows=4, inputs=256, targets=32),
-            "radqa": FineTuning(2, rows=4, inputs=384, targets=96),
+            "radqa": FineTuning(2, rows=4, inputs=384, targets=56, rate=0.01),
             "clip": FineTuning(2, rows=4, inputs=256, targets=48),
         },
         seeds=(1,),
@@ -105,7 +109,7 @@ PRESETS = {
         pretrain_steps=1200,
         finetuning={
             "mednli": FineTuning(480, rows=2, inputs=256, targets=32),
-            "radqa": FineTuning(360, rows=2, inputs=384, targets=96),
+            "radqa": FineTuning(720, rows=1, inputs=384, targets=56, rate=0.01),
             "clip": FineTuning(480, rows=2, inputs=256, targets=48),
         },
         seeds=(1,),
@@ -119,7 +123,7 @@ PRESETS = {
         pretrain_steps=16000,
         finetuning={
             "mednli": FineTuning(4800, rows=2, inputs=256, targets=32),
-            "radqa": FineTuning(6000, rows=2, inputs=384, targets=96),
+            "radqa": FineTuning(24000, rows=1, inputs=384, targets=56, rate=0.01),
             "clip": FineTuning(4000, rows=2, inputs=256, targets=48),
         },
         seeds=(1,),
@@ -189,19 +193,25 @@ class Run:
         return f"{self.task}, {self.initialisation}, seed {self.seed}"
 
 
-def stages_of(preset: Preset, places: Places, seed: int) -> list[Stage]:
-    """All stages, in order."""
-    return [
-        *_data_stages(preset, places, seed),
-        _pretraining_stage(preset, places, seed),
-        *itertools.chain.from_iterable(
-            _finetuning_stages(preset, Run(places, initialisation, task, run_seed))
-            for run_seed, task, initialisation in itertools.product(
-                preset.seeds, TASKS, INITIALISATIONS
-            )
-        ),
-        *(_majority_stage(places, task) for task in TASKS),
-    ]
+def stages_before(preset: Preset, places: Places, seed: int) -> list[Stage]:
+    """From nothing to a pre-trained model."""
+    return [*_data_stages(preset, places, seed), _pretraining_stage(preset, places, seed)]
+
+
+def stages_from(initialisation: str, preset: Preset, places: Places) -> list[Stage]:
+    """Fine-tuning and evaluation of the pre-trained model, or of its twin from scratch."""
+    runs = itertools.product(preset.seeds, TASKS)
+    return list(
+        itertools.chain.from_iterable(
+            _finetuning_stages(preset, Run(places, initialisation, task, seed))
+            for seed, task in runs
+        )
+    )
+
+
+def stages_after(places: Places) -> list[Stage]:
+    """What the scores are compared with."""
+    return [_majority_stage(places, task) for task in TASKS]
 
 
 def _data_stages(preset: Preset, places: Places, seed: int) -> Iterator[Stage]:
@@ -259,6 +269,23 @@ def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
     )
 
 
+def _twins_stage(options: argparse.Namespace) -> Stage:
+    """Both initialisations at the same time, each by a demo of its own."""
+
+    def twin(initialisation: str) -> Stage:
+        arguments = ("clinical_t5x.demo", "--preset", options.preset, "--out", options.out)
+        arguments += ("--seed", str(options.seed), "--only", initialisation)
+        return Stage(initialisation, arguments)
+
+    def run() -> None:
+        import jax
+
+        twins = [twin(initialisation) for initialisation in INITIALISATIONS]
+        run_side_by_side(twins, in_turn=jax.default_backend() != "cpu")
+
+    return Stage("fine-tune the pre-trained model and its twin from scratch, and evaluate", (), run)
+
+
 def _majority_stage(places: Places, task: str) -> Stage:
     arguments = ["--task", f"{task}_v1", "--module", f"tasks.{task}"]
     arguments += ["--data_dir", str(places.data), "--out", str(places.runs / f"majority-{task}")]
@@ -297,10 +324,20 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo and show its table."""
     options = _parser().parse_args(argv)
     preset, places = PRESETS[options.preset], Places(Path(options.out))
+    if options.only:
+        end_with_parent()
+        run_stages(stages_from(options.only, preset, places))
+        return console.EXIT_DONE
     begun = time.monotonic()
     console.say(f"clinical_t5x {options.preset}: {preset.description}")
     console.say(f"Everything goes to {places.out}; stop it when you like, the next call goes on.")
-    run_stages(stages_of(preset, places, options.seed))
+    run_stages(
+        [
+            *stages_before(preset, places, options.seed),
+            _twins_stage(options),
+            *stages_after(places),
+        ]
+    )
     _report(places, json=options.json)
     console.say(f"{options.preset} ended after {(time.monotonic() - begun) / 60:.1f} minutes")
     return console.EXIT_DONE
@@ -323,6 +360,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="runs/demo", help="where everything goes (%(default)s)")
     parser.add_argument("--preset", choices=PRESETS, default="demo", help="size (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of data and runs (%(default)s)")
+    parser.add_argument(
+        "--only",
+        choices=INITIALISATIONS,
+        help="fine-tune and evaluate this one alone, of a demo that has pre-trained",
+    )
     parser.add_argument("--json", action="store_true", help="end with a summary in JSON")
     return parser
 

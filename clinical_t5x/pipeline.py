@@ -24,7 +24,8 @@ class Stage:
 
     Attributes:
       title: What it does, in a few words.
-      arguments: The command line after `python -m`, as a person would type it.
+      arguments: The command line after `python -m`, as a person would type it; empty for a stage
+        that shows its commands itself.
       run: Does the same inside this process; None starts `python -m ARGUMENTS`.
     """
 
@@ -45,7 +46,8 @@ def run_stages(stages: Sequence[Stage]) -> None:
     """
     for number, stage in enumerate(stages, 1):
         say(f"\n[{number}/{len(stages)}] {stage.title}")
-        say(f"$ python -m {shlex.join(stage.arguments)}")
+        if stage.arguments:
+            say(f"$ python -m {shlex.join(stage.arguments)}")
         start = time.monotonic()
         if stage.run is None:
             _run_command(stage)
@@ -63,6 +65,11 @@ def _run_command(stage: Stage) -> None:
         process.send_signal(signal.SIGINT)
         process.wait()
         raise
+    raise_for(stage, code)
+
+
+def raise_for(stage: Stage, code: int) -> None:
+    """Nothing, where the stage's command ended well; else its end as an exception."""
     if code == EXIT_DONE:
         return
     if code == EXIT_RESUMABLE:

@@ -25,7 +25,9 @@ SYSTEMS = {"majority", "scratch", "pretrained"}
 
 def program_stages(preset):
     places = demo.Places(Path("somewhere"))
-    stages = demo.stages_of(demo.PRESETS[preset], places, seed=1)
+    stages = demo.stages_before(demo.PRESETS[preset], places, seed=1)
+    for initialisation in demo.INITIALISATIONS:
+        stages += demo.stages_from(initialisation, demo.PRESETS[preset], places)
     return [stage for stage in stages if stage.arguments[0].startswith("t5x.")]
 
 
