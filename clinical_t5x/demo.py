@@ -21,8 +21,14 @@ from clinical_t5x.side_by_side import end_with_parent, run_side_by_side
 TASKS = ("mednli", "radqa", "clip")
 INITIALISATIONS = ("scratch", "pretrained")
 
-# Greedy, where the paper has beams. The test split is scored once, at the end.
-EVALUATION = {"models.EncoderDecoderModel.predict_batch_with_aux.num_decodes": 1}
+# How answers are decoded: greedily, where the paper has beams; RadQA's as its gin file says. The
+# test split is scored once, at the end.
+GREEDY = {"models.EncoderDecoderModel.predict_batch_with_aux.num_decodes": 1}
+DECODING = {
+    "mednli": ((), GREEDY),
+    "radqa": (("gin/demo_eval_radqa.gin",), {}),
+    "clip": ((), GREEDY),
+}
 
 
 def _rise_and_fall(steps: int, warmup: int) -> dict[str, object]:
@@ -258,14 +264,15 @@ def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
         RANDOM_SEED=run.seed,
         **preset.finetuning[run.task].bindings(first_step),
     )
+    gin_files, decoding = DECODING[run.task]
     yield _program(
         f"evaluate on {run.name}",
         "eval",
         run.places,
-        [preset.model, f"gin/eval_{run.task}.gin"],
+        [preset.model, f"gin/eval_{run.task}.gin", *gin_files],
         CHECKPOINT_PATH=str(run.model_dir),
         EVAL_OUTPUT_DIR=str(run.evaluation),
-        **{"eval_script.evaluate.initialisation": run.initialisation, **EVALUATION},
+        **{"eval_script.evaluate.initialisation": run.initialisation, **decoding},
     )
 
 
