@@ -132,6 +132,7 @@ class _Check:
             *self._reading.notices,
             *self._absent_tasks(),
             *without_effect,
+            *self._unreached(),
             *self._unused_in_files(),
         )
         modules = frozenset(found.module for found in self._reading.imports)
@@ -271,6 +272,21 @@ class _Check:
             else:
                 found.setdefault(entry.reason, []).append(name)
         return accepted.notices(found)
+
+    def _unreached(self) -> Iterator[str]:
+        """Bindings of this library's configurables that no reference leads to.
+
+        gin applies a function's bindings where a reference calls it, not where it is the default of
+        a parameter: `decoding.beam_search.alpha` means nothing until `decode_fn` is bound.
+        """
+        for (_, identity, parameter), binding in self._parameters.items():
+            if not identity.startswith("clinical_t5x."):
+                continue  # others' code may call a function through gin by itself
+            if not any(f"{identity}.".startswith(f"{owner}.") for owner in self._reached):
+                yield (
+                    f"{binding.selector}.{parameter} ({binding.place}) has no effect: "
+                    f"nothing refers to @{binding.selector}"
+                )
 
     def _absent_tasks(self) -> Iterator[str]:
         modules = dict.fromkeys(found.module for found in self._reading.imports)

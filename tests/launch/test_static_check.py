@@ -205,3 +205,19 @@ def test_macro_is_a_scope_of_its_name(check):
     text = HEAD + "from t5x.examples.t5 import network\nMODEL/network.T5Config.emb_dim = 77"
     bound = check(text).bound("clinical_t5x.models.config:T5Config", "emb_dim")
     assert {binding.scope: binding.value for binding in bound} == {"": 128, "MODEL": 77}
+
+
+def test_bindings_that_no_reference_leads_to_are_noticed(check):
+    alone = (
+        HEAD
+        + "from t5x import decoding\nfrom t5x import models\ndecoding.beam_search.alpha = 0.0\n"
+    )
+    files = ["gin/models/tiny.gin", "gin/eval_radqa.gin"]
+    options = {"files": files, "verb": "eval", "bindings": ["CHECKPOINT_PATH = 'there'"]}
+    notices = check(alone, **options).notices
+    assert len(notices) == 1
+    assert "decoding.beam_search.alpha" in notices[0]
+    assert "line 4) has no effect: nothing refers to @decoding.beam_search" in notices[0]
+    method = "models.EncoderDecoderModel.predict_batch_with_aux.num_decodes = 2\n"
+    used = alone + method + "models.EncoderDecoderModel.decode_fn = @decoding.beam_search\n"
+    assert check(used, **options).notices == ()
