@@ -160,9 +160,7 @@ class Stack(nnx.Module):
         policy = self.config.remat_policy
         if not remat or policy == "none":
             return body
-        saved = None
-        if policy == "minimal":
-            saved = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+        saved = _is_product_with_weights if policy == "minimal" else None
         return jax.checkpoint(body, policy=saved, prevent_cse=not scanned)
 
     def masks(self, key: jax.Array | None, batch: int, sites: dict[str, Any]) -> tuple[Any, Any]:
@@ -183,6 +181,20 @@ class Stack(nnx.Module):
         else:
             layers = tuple(of_layer(drawn, i) for i in range(self.count))
         return of_layer(drawn, self.count), layers
+
+
+def _is_product_with_weights(primitive: Any, *operands: Any, **parameters: Any) -> bool:
+    """What remat policy "minimal" keeps: products that sum over something and have no batch axes.
+
+    Attention's product with ones sums over nothing; it only repeats the position bias for each
+    example. Kept, that would be B x H x Q x K numbers a layer, as many as the attention logits.
+    """
+    if not jax.checkpoint_policies.dots_with_no_batch_dims_saveable(
+        primitive, *operands, **parameters
+    ):
+        return False
+    (summed, _), _ = parameters["dimension_numbers"]
+    return bool(summed)
 
 
 class Encoder(Stack):

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.ad_checkpoint import print_saved_residuals
 
 from clinical_t5x.interop import t5x_names
 from clinical_t5x.models.activations import activation_constraint
@@ -267,3 +269,26 @@ def test_a_partitioner_sees_the_activations(params, batches):
         jax.eval_shape(model_of().logits, params, batches(1, 2, 12, 8))
     names = {("batch", "length", "embed"), ("batch", "length", "vocab"), ("vocab", "whole_embed")}
     assert seen == names
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "scanned"])
+def test_minimal_remat_keeps_nothing_for_each_pair_of_positions(capsys, scan):
+    """Neither attention's logits nor the position bias, but once for the stack and all examples."""
+    model = model_of(remat_policy="minimal", scan_layers=scan)
+    examples, inputs, targets = 3, 48, 24
+    lengths = {"encoder_input": inputs, "decoder_input": targets, "decoder_target": targets}
+    batch = {
+        f"{name}_tokens": jax.ShapeDtypeStruct((examples, length), jnp.int32)
+        for name, length in lengths.items()
+    }
+
+    def loss(params, batch):
+        return model.loss_fn(params, batch, None)[0]
+
+    print_saved_residuals(loss, model.abstract_params(), batch)
+    shapes = re.findall(r"^f32\[([\d,]+)\]", capsys.readouterr().out, re.MULTILINE)
+    kept = [tuple(map(int, shape.split(","))) for shape in shapes]
+    assert any(shape[-3:] == (examples, inputs, model.config.mlp_dim) for shape in kept)
+    for length in (inputs, targets):
+        squares = [shape for shape in kept if shape[-2:] == (length, length)]
+        assert squares == [(model.config.num_heads, length, length)]
