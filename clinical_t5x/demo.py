@@ -276,8 +276,11 @@ def _finetuning_stages(preset: Preset, run: Run) -> Iterator[Stage]:
     )
 
 
-def _twins_stage(options: argparse.Namespace) -> Stage:
-    """Both initialisations at the same time, each by a demo of its own."""
+def _twins_stage(options: argparse.Namespace, preset: Preset, places: Places) -> Stage:
+    """Both initialisations: on a CPU at the same time, each by a demo of its own.
+
+    In this process where it holds an accelerator since pre-training: another would not get it.
+    """
 
     def twin(initialisation: str) -> Stage:
         arguments = ("clinical_t5x.demo", "--preset", options.preset, "--out", options.out)
@@ -287,8 +290,11 @@ def _twins_stage(options: argparse.Namespace) -> Stage:
     def run() -> None:
         import jax
 
-        twins = [twin(initialisation) for initialisation in INITIALISATIONS]
-        run_side_by_side(twins, in_turn=jax.default_backend() != "cpu")
+        if jax.default_backend() == "cpu":
+            run_side_by_side([twin(initialisation) for initialisation in INITIALISATIONS])
+            return
+        for initialisation in INITIALISATIONS:
+            run_stages(stages_from(initialisation, preset, places))
 
     return Stage("fine-tune the pre-trained model and its twin from scratch, and evaluate", (), run)
 
@@ -341,7 +347,7 @@ def main(argv: Sequence[str]) -> int:
     run_stages(
         [
             *stages_before(preset, places, options.seed),
-            _twins_stage(options),
+            _twins_stage(options, preset, places),
             *stages_after(places),
         ]
     )

@@ -26,7 +26,7 @@ _ENDS_WITH_INPUT = "CLINICAL_T5X_ENDS_WITH_INPUT"
 _LAST_WORDS_SECONDS = 600  # a training that is asked to stop writes a checkpoint first
 
 
-def run_side_by_side(stages: Sequence[Stage], *, in_turn: bool = False) -> None:
+def run_side_by_side(stages: Sequence[Stage]) -> None:
     """Run the commands of the stages at the same time, or in turn where cores do not suffice.
 
     The titles of the stages are written before the lines of their commands. When one of them fails
@@ -34,12 +34,11 @@ def run_side_by_side(stages: Sequence[Stage], *, in_turn: bool = False) -> None:
 
     Args:
       stages: With commands, of which each calls `end_with_parent`.
-      in_turn: One after the other with all cores, as processes must that need one accelerator.
 
     Raises:
       UserError, Stopped, StageFailedError: as the first stage ended that did not end well.
     """
-    shares = None if in_turn else _shares_of_cores(len(stages))
+    shares = _shares_of_cores(len(stages))
     width = max(len(stage.title) for stage in stages)
     if shares is None:
         for stage in stages:

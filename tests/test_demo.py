@@ -51,6 +51,18 @@ def test_the_shown_command_runs_what_the_stage_runs(preset, monkeypatch):
         assert shown == bound
 
 
+def test_an_accelerator_stays_with_the_process_that_pretrained(monkeypatch, tmp_path):
+    ran = []
+    monkeypatch.setattr("jax.default_backend", lambda: "tpu")
+    monkeypatch.setattr(demo, "run_side_by_side", lambda stages: ran.append("side by side"))
+    monkeypatch.setattr(
+        "clinical_t5x.launch.program.run_program", lambda verb, **options: ran.append(verb)
+    )
+    options = demo._parser().parse_args(["--preset", "smoke", "--out", str(tmp_path)])
+    demo._twins_stage(options, demo.PRESETS["smoke"], demo.Places(tmp_path)).run()
+    assert ran == ["train", "eval"] * 6
+
+
 def run_demo(out, **options):
     command = [*COMMAND, "--out", str(out)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
