@@ -337,10 +337,16 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo and show its table."""
     options = _parser().parse_args(argv)
     preset, places = PRESETS[options.preset], Places(Path(options.out))
-    if options.only:
-        end_with_parent()
-        run_stages(stages_from(options.only, preset, places))
-        return console.EXIT_DONE
+    with console.interrupt_on_sigterm():
+        if options.only:
+            end_with_parent()
+            run_stages(stages_from(options.only, preset, places))
+        else:
+            _run_all(options, preset, places)
+    return console.EXIT_DONE
+
+
+def _run_all(options: argparse.Namespace, preset: Preset, places: Places) -> None:
     begun = time.monotonic()
     console.say(f"clinical_t5x {options.preset}: {preset.description}")
     console.say(f"Everything goes to {places.out}; stop it when you like, the next call goes on.")
@@ -353,7 +359,6 @@ def main(argv: Sequence[str]) -> int:
     )
     _report(places, json=options.json)
     console.say(f"{options.preset} ended after {(time.monotonic() - begun) / 60:.1f} minutes")
-    return console.EXIT_DONE
 
 
 def _report(places: Places, *, json: bool) -> None:

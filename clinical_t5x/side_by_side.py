@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -30,7 +29,7 @@ def run_side_by_side(stages: Sequence[Stage]) -> None:
     """Run the commands of the stages at the same time, or in turn where cores do not suffice.
 
     The titles of the stages are written before the lines of their commands. When one of them fails
-    or is stopped, the others are asked to stop too, as they are by Ctrl-C.
+    or is stopped, the others are asked to stop by SIGTERM, as all are by Ctrl-C.
 
     Args:
       stages: With commands, of which each calls `end_with_parent`.
@@ -68,7 +67,7 @@ class _Running:
         self.stage = stage
         self._before = f"{stage.title:{width}} | "
         self._say(f"$ python -m {shlex.join(stage.arguments)}")
-        # In a session of its own: Ctrl-C comes from `ask_to_stop` alone, not from the terminal too.
+        # In a session of its own: it is stopped by `ask_to_stop` alone, not by the terminal too.
         self.process = subprocess.Popen(
             [sys.executable, "-m", *stage.arguments],
             stdin=subprocess.PIPE,
@@ -93,8 +92,9 @@ class _Running:
                 self._say(line.rstrip("\n"))
 
     def ask_to_stop(self) -> None:
+        # Not SIGINT: what a shell starts in the background ignores it, and so do its children.
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()
 
     def wait(self, seconds: float | None = None) -> int:
         code = self.process.wait(seconds)

@@ -15,7 +15,8 @@ from clinical_t5x.side_by_side import run_side_by_side
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 needs_two_cores = pytest.mark.skipif(CORES < 2, reason="one core, or cores cannot be told apart")
 
-# `meet NAME OTHER` ends well only when the other runs at the same time; `wait NAME` until Ctrl-C.
+# `meet NAME OTHER` ends well only when the other runs at the same time; `wait NAME` until it
+# is asked to stop, deaf to Ctrl-C like all that a shell starts in the background.
 COMMANDS = {
     "meet": """
 import os, pathlib, sys, time
@@ -35,7 +36,8 @@ end_with_parent()
 def asked(*_):
     pathlib.Path(sys.argv[1] + ".asked").write_text("once\\n")
     sys.exit(75)
-signal.signal(signal.SIGINT, asked)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, asked)
 pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
 time.sleep(60)
 """,
@@ -97,6 +99,8 @@ def test_one_that_fails_stops_the_other_and_says_how(commands, code, error):
 def started(commands, names):
     """A process that runs `wait` for each name, and the processes of these."""
     program = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in a background job
         "from clinical_t5x.console import run_command\n"
         "from clinical_t5x.pipeline import Stage\n"
         "from clinical_t5x.side_by_side import run_side_by_side\n"
