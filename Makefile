@@ -12,15 +12,21 @@ BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
 
 CONSTRAINTS = $(shell $(BIN)/python -c 'import os, sys; f = "constraints-%d.%d.txt" % sys.version_info[:2]; print("-c " + f if os.path.exists(f) else "")')
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS)
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(CONSTRAINTS)
+
+# pip compiles one file after the other, for half of the time that it takes. Some packages hold
+# templates that are not Python: what cannot be compiled is left alone.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 
 # torch and TensorFlow crash in one process on some machines: tests that import torch run apart.
 WITH_TORCH = tests/models tests/interop tests/baselines
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --durations=10
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --durations=10
 
-# Most of the time of these tests is XLA's compilation. Off, its optimiser saves a third of it; the
-# long checks and the notebooks run what it makes.
-FAST_COMPILATION = XLA_FLAGS=--xla_backend_optimization_level=0
+# Much of the time of these tests is XLA's compilation: half of it is saved without its optimiser and
+# with its older code generator. The long checks and the notebooks run what it makes otherwise. XLA
+# ends a process that brings a flag it does not know, so they are tried first.
+XLA_FAST = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
+FAST_COMPILATION = $(shell XLA_FLAGS="$(XLA_FAST)" $(BIN)/python -c "import jax; jax.devices()" >/dev/null 2>&1 && echo 'XLA_FLAGS="$(XLA_FAST)"')
 
 .PHONY: help demo study curve test test-slow lint format clean
 
@@ -38,11 +44,13 @@ $(BIN)/python:
 $(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
 	@echo "Installing clinical_t5x and what it needs into $(VENV) (about two minutes, once) ..."
 	$(PIP_INSTALL) -e .
+	@$(COMPILE)
 	@touch $@
 
 $(DEV_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
 	@echo "Installing clinical_t5x with its test tools into $(VENV) (about three minutes, once) ..."
 	$(PIP_INSTALL) -e '.[dev]'
+	@$(COMPILE)
 	@touch $@ $(BASE_STAMP)
 
 demo: $(BASE_STAMP)

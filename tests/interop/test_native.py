@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import pathlib
 import subprocess
@@ -33,8 +34,9 @@ from tests.interop.checkpoint_sources import (
 pytestmark = pytest.mark.long_file
 
 
+@functools.cache
 def trained_state(config, optimizer=None, updates=2):
-    """A state after a few updates with random gradients, and a store that saves such states."""
+    """A state after a few updates with random gradients, and its abstract form."""
     model = EncoderDecoderModel(Transformer(config), None, None)
     optimizer = bind_optimizer(
         optimizer or Adafactor(beta1=0.9),
@@ -44,11 +46,16 @@ def trained_state(config, optimizer=None, updates=2):
     )
     abstract = states.abstract_state(model, optimizer, PjitPartitioner())
     state = states.init_state(model, optimizer, abstract, jax.random.key(0))
-    for _ in range(updates):
+
+    @jax.jit
+    def updated(state):
         grads = jax.tree.map(lambda p: jnp.sin(p * 100), state.params)
         changes, opt_state = optimizer.transformation.update(grads, state.opt_state, state.params)
         params = jax.tree.map(jnp.add, state.params, changes)
-        state = states.TrainState(state.step + 1, params, opt_state)
+        return states.TrainState(state.step + 1, params, opt_state)
+
+    for _ in range(updates):
+        state = updated(state)
     return state, abstract
 
 

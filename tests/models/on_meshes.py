@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 
-os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+    )
 )
 os.environ["NPROC"] = "64"  # devices that wait for each other need threads to go on with
 

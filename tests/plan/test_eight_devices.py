@@ -17,6 +17,7 @@ pytestmark = pytest.mark.long_file
 def report(tmp_path_factory):
     # Level 0: most of the time here is compilation.
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
     environment = os.environ | {
         "PYTHONPATH": os.getcwd(),
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),

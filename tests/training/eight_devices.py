@@ -13,8 +13,11 @@ import sys
 import tempfile
 
 # Level 0: most of the time here is compilation, and its result runs for a fraction of a second.
-os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+    )
 )
 
 # With a thread a core, eight devices that wait for each other leave none to go on with.

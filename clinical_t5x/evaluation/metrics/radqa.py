@@ -40,8 +40,10 @@ def exact_match(gold: str, prediction: str) -> float:
 
 def token_f1(gold: str, prediction: str) -> float:
     """F1 of the bags of normalised words; two empty answers agree, one empty answer scores 0."""
-    gold_words = normalise_answer(gold).split()
-    predicted_words = normalise_answer(prediction).split()
+    return _f1(normalise_answer(gold).split(), normalise_answer(prediction).split())
+
+
+def _f1(gold_words: Sequence[str], predicted_words: Sequence[str]) -> float:
     if not gold_words or not predicted_words:
         return float(gold_words == predicted_words)
     shared = collections.Counter(gold_words) & collections.Counter(predicted_words)
@@ -55,12 +57,12 @@ def token_f1(gold: str, prediction: str) -> float:
 
 def _observe(target: Any, prediction: Any) -> tuple[float, ...]:
     listed = [answer for answer in as_texts(target) if answer.strip()]
-    golds = [answer for answer in listed if normalise_answer(answer)] or [""]
-    predicted = as_text(prediction)
-    exact = max(exact_match(gold, predicted) for gold in golds)
-    f1 = max(token_f1(gold, predicted) for gold in golds)
+    golds = [words for words in (normalise_answer(answer).split() for answer in listed) if words]
+    predicted = normalise_answer(as_text(prediction)).split()
+    exact = float(predicted in (golds or [[]]))
+    f1 = max(_f1(words, predicted) for words in golds or [[]])
     answerable = float(bool(listed))
-    answered = float(bool(normalise_answer(predicted)))
+    answered = float(bool(predicted))
     return (1.0, exact, f1, answerable, answerable * exact, answerable * f1, answered)
 
 
