@@ -24,6 +24,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_RESUMABLE = 75
 
+_DEBUG = "CLINICAL_T5X_DEBUG"  # set: tracebacks are shown, as with --debug
 _PLAIN_REPORT_SECONDS = 10.0
 
 
@@ -96,10 +97,13 @@ def quiet_third_parties() -> None:
 def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None):
     """Run a command's `main(argv)` and exit with the agreed code; `--debug` shows tracebacks.
 
-    `--debug` is taken out of `argv` here, so that every command has it.
+    `--debug` is taken out of `argv` here, so that every command has it; the environment hands it on
+    to the commands that this one starts.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in argv
+    if "--debug" in argv:
+        os.environ[_DEBUG] = "1"
+    debug = _DEBUG in os.environ
     argv = [argument for argument in argv if argument != "--debug"]
     code = _guarded(main, argv, debug=debug)
     if code in (EXIT_FAILED, EXIT_USAGE) and _host.count > 1:

@@ -41,7 +41,9 @@ def test_interrupt_is_resumable(capsys):
     assert "again" in capsys.readouterr().err
 
 
-def test_debug_shows_the_traceback_and_is_taken_out_of_the_arguments(capsys):
+def test_debug_shows_the_traceback_and_is_taken_out_of_the_arguments(capsys, monkeypatch):
+    monkeypatch.setenv("CLINICAL_T5X_DEBUG", "")
+    monkeypatch.delenv("CLINICAL_T5X_DEBUG")  # what `--debug` sets is undone with this
     seen = []
 
     def main(argv):
@@ -51,6 +53,10 @@ def test_debug_shows_the_traceback_and_is_taken_out_of_the_arguments(capsys):
     assert _exit_code(main, ["--debug", "--x"]) == 2
     assert seen == ["--x"]
     assert "Traceback" in capsys.readouterr().err
+    show = "from clinical_t5x import console; console.run_command(lambda argv: [].pop())"
+    child = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True)
+    assert child.returncode == 1 and "IndexError" in child.stderr
+    assert "Traceback" in child.stderr
 
 
 def test_success_is_zero():
