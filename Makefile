@@ -16,7 +16,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 # pip compiles one file after the other, for half of the time that it takes. Some packages hold
 # templates that are not Python: what cannot be compiled is left alone.
-COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib >/dev/null 2>&1 || true
 
 # torch and TensorFlow crash in one process on some machines: tests that import torch run apart.
 WITH_TORCH = tests/models tests/interop tests/baselines
@@ -40,6 +40,7 @@ help:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-compile --upgrade pip || true  # today's is faster
 
 $(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
 	@echo "Installing clinical_t5x and what it needs into $(VENV) (about two minutes, once) ..."

@@ -245,7 +245,7 @@ def _pretraining_stage(preset: Preset, places: Places, seed: int) -> Stage:
         MODEL_DIR=str(places.pretrained),
         TRAIN_STEPS=preset.pretrain_steps,
         **_rise_and_fall(preset.pretrain_steps, warmup=min(100, preset.pretrain_steps // 2)),
-        EVAL_PERIOD=max(1, preset.pretrain_steps // 10),
+        EVAL_PERIOD=max(2, preset.pretrain_steps // 10),
         RANDOM_SEED=seed,
     )
 
