@@ -7,7 +7,9 @@ STUDY_DIR ?= runs/study
 CURVE_DIR ?= runs/curve
 BIN := $(VENV)/bin
 
-# A stamp per set of extras: renewed when the requirements change, written only after pip succeeded.
+# Stamps, written only after success: the environment, and one per set of extras, renewed when the
+# requirements change.
+VENV_STAMP := $(VENV)/.made
 BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
 
@@ -37,18 +39,22 @@ help:
 	@echo "make test   set up, then style checks, tests and notebooks; make test-slow: the long checks"
 	@echo "make lint   style checks alone; make format applies the formatter"
 
-$(BIN)/python:
+# What was begun and not ended (kill -9) is made anew. A .venv that somebody made by hand is kept.
+$(VENV_STAMP):
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
+	@if [ -e $(VENV)/.begun ]; then rm -rf $(VENV); fi
+	@[ -e $(VENV) ] || { mkdir -p $(VENV) && touch $(VENV)/.begun; }
 	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-compile --upgrade pip || true  # today's is faster
+	@$(BIN)/python -m pip install --quiet --no-compile --upgrade pip || true  # a newer one is faster
+	@rm -f $(VENV)/.begun; touch $@
 
-$(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
+$(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(VENV_STAMP)
 	@echo "Installing clinical_t5x and what it needs into $(VENV) (about two minutes, once) ..."
 	$(PIP_INSTALL) -e .
 	@$(COMPILE)
 	@touch $@
 
-$(DEV_STAMP): setup.py $(wildcard constraints-*.txt) | $(BIN)/python
+$(DEV_STAMP): setup.py $(wildcard constraints-*.txt) | $(VENV_STAMP)
 	@echo "Installing clinical_t5x with its test tools into $(VENV) (about three minutes, once) ..."
 	$(PIP_INSTALL) -e '.[dev]'
 	@$(COMPILE)
