@@ -30,6 +30,15 @@ PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile -
 XLA_FAST = --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 FAST_COMPILATION = $(shell XLA_FLAGS="$(XLA_FAST)" $(BIN)/python -c "import jax; jax.devices()" >/dev/null 2>&1 && echo 'XLA_FLAGS="$(XLA_FAST)"')
 
+# pip takes a package that was half written (kill -9) for a whole one, as its metadata may have come
+# first: after an installation that was cut off, all packages are written again.
+CUT_OFF := $(VENV)/.installing
+define install
+	@again=$$([ ! -e $(CUT_OFF) ] || echo --ignore-installed); touch $(CUT_OFF); \
+		set -x; $(PIP_INSTALL) $$again $(1)
+	@$(COMPILE); rm $(CUT_OFF)
+endef
+
 .PHONY: help demo study curve test test-slow lint format clean
 
 help:
@@ -50,14 +59,12 @@ $(VENV_STAMP):
 
 $(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(VENV_STAMP)
 	@echo "Installing clinical_t5x and what it needs into $(VENV) (about two minutes, once) ..."
-	$(PIP_INSTALL) -e .
-	@$(COMPILE)
+	$(call install,-e .)
 	@touch $@
 
 $(DEV_STAMP): setup.py $(wildcard constraints-*.txt) | $(VENV_STAMP)
 	@echo "Installing clinical_t5x with its test tools into $(VENV) (about three minutes, once) ..."
-	$(PIP_INSTALL) -e '.[dev]'
-	@$(COMPILE)
+	$(call install,-e '.[dev]')
 	@touch $@ $(BASE_STAMP)
 
 demo: $(BASE_STAMP)
