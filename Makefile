@@ -48,13 +48,13 @@ help:
 	@echo "make test   set up, then style checks, tests and notebooks; make test-slow: the long checks"
 	@echo "make lint   style checks alone; make format applies the formatter"
 
-# What was begun and not ended (kill -9) is made anew. A .venv that somebody made by hand is kept.
+# What was begun and not ended (kill -9) is made anew. A .venv that somebody made by hand stays as it is.
 $(VENV_STAMP):
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
 	@if [ -e $(VENV)/.begun ]; then rm -rf $(VENV); fi
-	@[ -e $(VENV) ] || { mkdir -p $(VENV) && touch $(VENV)/.begun; }
-	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-compile --upgrade pip || true  # a newer one is faster
+	@[ -e $(BIN)/python ] || $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is %d.%d; say make PYTHON=python3.11" % v)'
+	@[ -e $(BIN)/python ] || { mkdir -p $(VENV) && touch $(VENV)/.begun && $(PYTHON) -m venv $(VENV); }
+	@# a newer pip is faster
+	@[ ! -e $(VENV)/.begun ] || $(BIN)/python -m pip install --quiet --no-compile --upgrade pip || true
 	@rm -f $(VENV)/.begun; touch $@
 
 $(BASE_STAMP): setup.py $(wildcard constraints-*.txt) | $(VENV_STAMP)
