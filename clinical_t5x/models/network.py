@@ -14,7 +14,11 @@ from flax import nnx
 from clinical_t5x.models.activations import LOGITS, RESIDUAL, constrain
 from clinical_t5x.models.cache import DecodeCache
 from clinical_t5x.models.config import T5Config
-from clinical_t5x.models.layers import TokenEmbedder, vocabulary_logits
+from clinical_t5x.models.layers import (
+    TokenEmbedder,
+    vocabulary_logits,
+    vocabulary_logits_of_few,
+)
 from clinical_t5x.models.stacks import Decoder, Encoder
 
 
@@ -133,7 +137,7 @@ class T5(nnx.Module):
     def decode_step(self, tokens_BG, cache: DecodeCache) -> tuple[jax.Array, DecodeCache]:
         """Feed each decode's last token; returns float32 logits `[B, G, V]` and the next cache."""
         x, cache = self.decoder.step(self.token_embedder(tokens_BG), cache)
-        return self.logits(x), cache
+        return vocabulary_logits_of_few(*self.logit_factors(x)), cache
 
 
 def attention_mask(causal_QK, key_is_token_BK, query_segments=None, key_segments=None):

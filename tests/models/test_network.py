@@ -201,7 +201,8 @@ def test_beams_share_the_encoded_keys_and_values(params, batches):
     network = model_of().bind(params)
     inputs = batches(3, 2, 12, 6)["encoder_input_tokens"]
     cache = network.init_cache(inputs, num_decodes=4, max_length=6)
-    assert {array.shape for array in jax.tree.leaves(cache.encoded)} == {(2, 2, 12, 16)}
+    assert {kept.key.shape for kept in cache.encoded} == {(2, 2, 16, 12)}
+    assert {kept.value.shape for kept in cache.encoded} == {(2, 2, 12, 16)}
     assert {array.shape for array in jax.tree.leaves(cache.decoded)} == {(2, 4, 2, 6, 16)}
 
 
