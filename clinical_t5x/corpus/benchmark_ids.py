@@ -169,14 +169,16 @@ def _clip_sentences(physionet: epath.Path) -> dict[str, list[str]]:
 def _parsed_clip_sentences(
     physionet: epath.Path, path: epath.Path, content: str
 ) -> dict[str, list[str]]:
-    rows = csv.DictReader(io.StringIO(content, newline=""))
+    rows = csv.reader(io.StringIO(content, newline=""))
+    names = next(rows, [])
     documents = collections.defaultdict(list)
     try:
-        for row in rows:
-            tokens = _tokens(row["sentence"])
-            documents[_row_id(row["doc_id"], physionet, CLIP)].append(" ".join(tokens))
-    except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        found = ", ".join(rows.fieldnames or [])
+        document, sentence = names.index("doc_id"), names.index("sentence")
+        for row in filter(None, rows):
+            tokens = _tokens(row[sentence])
+            documents[_row_id(row[document], physionet, CLIP)].append(" ".join(tokens))
+    except (ValueError, IndexError, TypeError, SyntaxError) as error:
+        found = ", ".join(names)
         wanted = f"a table of doc_id and sentence (columns found: {found})"
         raise _not_as_published(path, wanted, error) from error
     return documents
@@ -197,6 +199,7 @@ def _clip_splits(physionet: epath.Path) -> dict[str, set[str]]:
     return notes
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _row_id(value: object, physionet: epath.Path, benchmark: str) -> str:
     """An id as NOTEEVENTS writes it: they come as 123, "123" and "123.0"."""
     try:

@@ -18,13 +18,13 @@ import io
 import itertools
 import math
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 import numpy as np
 import polars as pl
 from etils import epath
+from isal import igzip, isal_zlib
 
 from clinical_t5x.console import UserError
 
@@ -129,8 +129,8 @@ def open_bytes(path: epath.Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as file:
             magic = file.read(2)
             file.seek(0)
-            yield gzip.GzipFile(fileobj=file) if magic == _GZIP_MAGIC else file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            yield igzip.IGzipFile(fileobj=file) if magic == _GZIP_MAGIC else file
+    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
         raise UserError(f"{path} {_DAMAGED}") from error
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; name an existing file") from error

@@ -100,7 +100,10 @@ _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*"
 _WORDED_DATE = re.compile(rf"(?:\d{{1,2}} )?{_MONTH}\.?(?:[ -]\d{{1,2}})?(?:,? ?\d{{4}})?")
 
 
-@functools.lru_cache(maxsize=1 << 16)
+# No kind depends on what digits there are, but for 9 and 0 ("Age over 90"): few contents are left.
+_LIKE_DIGITS = str.maketrans("2345678", "1111111")
+
+
 def tag_of(content: str) -> tuple[str, str]:
     """The text that replaces a tag with this content, and the kind it was counted under.
 
@@ -111,6 +114,12 @@ def tag_of(content: str) -> tuple[str, str]:
         (replacement, kind): one of `TAGS`, the content itself for dates, or "" for an empty tag;
         the kind is a key of `KIND_TAGS` or one of the names for dates, numbers, empty and unknown.
     """
+    tag, kind = _tag_of_kind(content.translate(_LIKE_DIGITS))
+    return (" ".join(content.split()), kind) if kind == KEPT_DATE else (tag, kind)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _tag_of_kind(content: str) -> tuple[str, str]:
     words = " ".join(content.split())
     if not words:
         return "", _EMPTY

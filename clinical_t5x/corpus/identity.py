@@ -29,22 +29,7 @@ def sketches(
     Returns:
         texts_S, hashes_S: sorted by text, at most `size` for each.
     """
-    hashes, _, texts = words.grams(GRAM_WORDS, among)
-    # Of m uniform hashes the smallest few are below this bound but for a chance of about 1e-6;
-    # sorting the rest would be wasted.
-    counts = np.maximum(words.lengths - GRAM_WORDS + 1, 1)
-    share = np.minimum(1.0, (size + 5 * np.sqrt(size) + 10) / counts)
-    bound = np.minimum(share * 2.0**64, 2.0**64 - 2048).astype(np.uint64)
-    low = hashes <= bound[texts] if len(hashes) else np.zeros(0, bool)
-    hashes, texts = hashes[low], texts[low]
-    order = np.lexsort((hashes, texts))
-    hashes, texts = hashes[order], texts[order]
-    fresh = np.ones(len(hashes), bool)
-    fresh[1:] = (hashes[1:] != hashes[:-1]) | (texts[1:] != texts[:-1])
-    hashes, texts = hashes[fresh], texts[fresh]
-    first = np.searchsorted(texts, texts)
-    chosen = np.arange(len(texts)) - first < size
-    return texts[chosen], hashes[chosen]
+    return words.smallest_grams(GRAM_WORDS, size, among)
 
 
 def link_persons(grams: pl.LazyFrame, min_shared: int = MIN_SHARED) -> pl.DataFrame:

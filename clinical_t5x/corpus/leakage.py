@@ -138,9 +138,8 @@ def _grams_in_file(
     num_slices = max(1, -(-int(texts.str.len_bytes().sum()) // _BATCH_BYTES))
     rows = max(1, -(-len(texts) // num_slices))
     for first in range(0, len(texts), rows):
-        words = words_of(texts.slice(first, rows))
-        for size in GRAM_WORDS:
-            found[size].append(distinct(benchmarks.find(words, size)[0]))
+        for size, (here, _) in benchmarks.find(words_of(texts.slice(first, rows))).items():
+            found[size].append(distinct(here))
     empty = np.zeros(0, np.int64)
     grams = {size: distinct(np.concatenate([empty, *parts])) for size, parts in found.items()}
     return grams, len(texts)

@@ -17,7 +17,7 @@ import polars as pl
 from clinical_t5x.corpus.staged import scan_pieces
 from clinical_t5x.corpus.words import HashSet, Words, distinct, words_of
 
-GRAM_WORDS = (8, 13)
+GRAM_WORDS = (8, 13)  # ascending
 DECIDING_WORDS = 13
 BOILERPLATE_PATIENTS = 20
 DECIDING_SPLIT = "test"
@@ -60,15 +60,22 @@ class BenchmarkGrams:
         ]
         return distinct(np.concatenate([np.zeros(0, np.int64), *found]))
 
-    def find(self, words: Words, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, words: Words) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """The benchmarks' n-grams that stand in texts.
 
         Returns:
-            grams: indices into `tables[size].hashes`; texts: the text of each.
+            size -> grams, indices into `tables[size].hashes`; and texts, the text of each.
         """
-        places, grams = self.tables[size].find(words.all_runs(size))
-        chosen, texts = words.inside(places, size)
-        return grams[chosen], texts
+        shortest, *longer = GRAM_WORDS
+        positions, texts, grams = self.tables[shortest].find_grams(words, shortest)
+        found = {shortest: (grams, texts)}
+        # A longer n-gram of a benchmark begins with a short one of it.
+        ends = words.starts[texts + 1]
+        for size in longer:
+            fits = np.flatnonzero(positions + size <= ends)
+            places, grams = self.tables[size].find(words.runs(positions[fits], size))
+            found[size] = grams, texts[fits[places]]
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +100,7 @@ def hits_of(notes: pl.DataFrame, words: Words, benchmarks: BenchmarkGrams) -> pl
     which patients have them, not where.
     """
     found = []
-    for size in GRAM_WORDS:
-        grams, texts = benchmarks.find(words, size)
+    for size, (grams, texts) in benchmarks.find(words).items():
         hits = notes.select("patient", "row")[texts].with_columns(
             gram=pl.Series(grams.astype(np.uint32)), size=pl.lit(size, pl.UInt8)
         )

@@ -206,7 +206,8 @@ def _build(
 ) -> dict:
     """Fill `directory` (which exists and is empty) with a corpus; returns its manifest."""
     num_shards = number_of_shards(inputs)
-    benchmarks = Benchmarks(inputs, options.deid)
+    with on_stage("Reading the benchmarks", None, "texts"):
+        benchmarks = Benchmarks(inputs, options.deid)
     documents = directory / "documents"
     documents.mkdir()
     if takeover is None:

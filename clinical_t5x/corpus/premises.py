@@ -47,9 +47,7 @@ class PremiseIndex:
         Returns:
             texts_M, premises_M: one pair for every text and premise found in it.
         """
-        hashes, positions, texts = words.grams(ANCHOR_WORDS)
-        places, _ = self._anchors.find(hashes)
-        positions, texts = positions[places], texts[places]
+        positions, texts, _ = self._anchors.find_grams(words, ANCHOR_WORDS)
         ends = words.starts[texts + 1]
         found = [np.zeros((0, 2), np.int64)]
         for length, (table, premises) in self._by_length.items():

@@ -33,7 +33,13 @@ from clinical_t5x.corpus.overlap import BenchmarkGrams, hits_of
 from clinical_t5x.corpus.premises import PremiseIndex
 from clinical_t5x.corpus.selection import COLUMNS
 from clinical_t5x.corpus.sources import NoteSource
-from clinical_t5x.corpus.words import LETTERS_AND_DIGITS, NOT_BLANK, mixed, words_of
+from clinical_t5x.corpus.words import (
+    LETTERS_AND_DIGITS,
+    NOT_BLANK,
+    mixed,
+    without_marks,
+    words_of,
+)
 
 PARTS = (
     "texts", "notes", "patients", "dropped", "signatures", "sketches", "premises", "overlap",
@@ -319,13 +325,13 @@ def _write_matches(
     notes: pl.DataFrame, directory: Path, piece: str, options: StagingOptions
 ) -> None:
     """Write what notes are recognised by: signatures, sketches, premises and n-grams in them."""
-    texts = notes.get_column("text")
+    texts = without_marks(notes.get_column("text"))
     if options.sign:
-        lanes = signatures(words_of(texts, LETTERS_AND_DIGITS))
+        lanes = signatures(words_of(texts, LETTERS_AND_DIGITS, marks_are_out=True))
         write_lanes(directory / "signatures" / piece, lanes)
     if options.premises is None and options.benchmarks is None and not options.sketch:
         return
-    words = words_of(texts)
+    words = words_of(texts, marks_are_out=True)
     if options.premises is not None:
         places, premises = options.premises.find(words)
         found = notes.select("patient")[places]
@@ -359,7 +365,9 @@ def _write_texts(texts: pl.DataFrame, path: Path, num_shards: int) -> None:
     """Write documents in one row group for every shard (also empty ones)."""
     parts = texts.partition_by("shard", as_dict=True, include_key=False)
     empty = texts.clear().drop("shard").to_arrow()
-    with pq.ParquetWriter(path, empty.schema, compression="lz4") as writer:
+    # A dictionary of texts would be tried first and given up, which takes as long as the rest.
+    repeated = [name for name in empty.column_names if name not in ("text", "row", "note_id")]
+    with pq.ParquetWriter(path, empty.schema, compression="lz4", use_dictionary=repeated) as writer:
         for shard in range(num_shards):
             part = parts.get((shard,))
             writer.write_table(empty if part is None else part.to_arrow())

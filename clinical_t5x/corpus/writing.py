@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ DOCUMENT_COLUMNS = (
     "document_id", "patient_id", "person_id", "source", "category", "description", "charttime",
     "text", "num_words",
 )  # fmt: skip
+_WORKERS = 2  # each holds a shard of texts
 
 
 def shard_path(documents: epath.Path, split: str, shard: int, num_shards: int) -> epath.Path:
@@ -42,7 +44,8 @@ def write_shards(
     # Footers are read once; open files would be too many for a large corpus.
     pieces = [(path, pq.read_metadata(path)) for path in sorted(texts.glob("*.parquet"))]
     by_shard = kept.partition_by("shard", as_dict=True, include_key=False)
-    for shard in range(num_shards):
+
+    def write(shard: int) -> int:
         here = by_shard.get((shard,), kept.clear().drop("shard"))
         parts = [
             _row_group(path, metadata, shard).join(here, on="row", how="inner")
@@ -53,7 +56,10 @@ def write_shards(
             part = table.filter(pl.col("split") == split).select(DOCUMENT_COLUMNS)
             with shard_path(documents, split, shard, num_shards).open("wb") as file:
                 part.write_parquet(file, statistics=False)
-        yield len(table)
+        return len(table)
+
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+        yield from pool.map(write, range(num_shards))
 
 
 def _as_documents(notes: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
@@ -83,7 +89,7 @@ def content_sha256(documents: epath.Path) -> str:
         with path.open("rb") as file:
             frame = pl.read_parquet(file)
         for column in DOCUMENT_COLUMNS:
-            values = frame.get_column(column).cast(pl.String).to_list()
-            digest.update("\x1e".join(values).encode())
+            values = frame.get_column(column).cast(pl.String)
+            digest.update(values.str.join("\x1e").cast(pl.Binary).item())
             digest.update(b"\x1d")
     return digest.hexdigest()
