@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 from collections import Counter
 
+import numpy as np
 import polars as pl
 
 _LEFT, _RIGHT = 40, 24  # characters of context
@@ -104,21 +105,19 @@ def replace_blanks(text: str, kinds: Counter[tuple[str, str]] | None = None) -> 
 def replace_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[tuple[str, str]]]:
     """`replace_blanks` for a column of texts; also how many blanks of each (kind, tag) it had."""
     pieces = _pieces(texts)
-    blanks = pieces.filter(pl.col("number") > 0)
-    typed = blanks.join(
-        _typed(blanks.select("left", "right").unique()), on=["left", "right"], how="left"
-    ).select("text", "number", "rule")
-    counted = typed.get_column("rule").value_counts()
+    after_blank = (pieces.get_column("number") > 0).to_numpy()
+    rules = _rules_of(pieces.filter(after_blank).select("left", "right"))
     kinds: Counter[tuple[str, str]] = collections.Counter()
-    for rule, count in counted.iter_rows():
-        kinds[_kind_and_tag(rule)] += count
-    tags = pl.Series([_kind_and_tag(rule)[1] for rule in range(len(_RULES) + 1)])
+    for rule, count in enumerate(np.bincount(rules, minlength=len(_RULES) + 1).tolist()):
+        if count:
+            kinds[_kind_and_tag(rule)] += count
+    tags = pl.Series([*(_kind_and_tag(rule)[1] for rule in range(len(_RULES) + 1)), ""])
+    of_piece = np.full(len(pieces), len(tags) - 1)
+    of_piece[after_blank] = rules
     whole = (
-        pieces.select("text", "number", "piece")
-        .join(typed, on=["text", "number"], how="left", maintain_order="left")
-        .with_columns(tag=pl.lit(tags).gather(pl.col("rule")).fill_null(""))
+        pieces.select("text", tag=tags.gather(of_piece) + pieces.get_column("piece"))
         .group_by("text", maintain_order=True)
-        .agg((pl.col("tag") + pl.col("piece")).str.join(""))
+        .agg(pl.col("tag").str.join(""))
     )
     return whole.get_column("tag").alias(texts.name), kinds
 
@@ -133,33 +132,33 @@ def _pieces(texts: pl.Series) -> pl.DataFrame:
     The blank of a piece stands before it; left and right are lower-cased contexts.
     """
     cut = texts.str.replace_all("_{3,}", _MARK).str.split(_MARK)
-    pieces = (
-        pl.DataFrame({"piece": cut})
-        .with_row_index("text")
-        .explode("piece")
-        .with_columns(number=pl.int_range(pl.len(), dtype=pl.UInt32).over("text"))
+    pieces = pl.DataFrame({"piece": cut}).with_row_index("text").explode("piece")
+    # The pieces of a text follow each other: what stands before and behind one are its neighbours.
+    text, place = pl.col("text"), pl.int_range(pl.len(), dtype=pl.UInt32)
+    pieces = pieces.with_columns(
+        number=place - pl.when(text != text.shift(1)).then(place).forward_fill().fill_null(0)
     )
-    before = pl.col("piece").shift(1).over("text")
+    before = pl.col("piece").shift(1)
     after_earlier = (pl.col("number") > 1) & (before.str.len_chars() < _LEFT)
     left = pl.when(after_earlier).then(_EARLIER_BLANK + before).otherwise(before)
     right = pl.col("piece").str.head(_RIGHT)
-    another = (pl.col("piece").str.len_chars() < _RIGHT) & (
-        pl.col("number") + 1 < pl.len().over("text")
-    )
+    another = (pl.col("piece").str.len_chars() < _RIGHT) & (text == text.shift(-1))
     return pieces.with_columns(
         left=left.str.tail(_LEFT).str.to_lowercase(),
         right=pl.when(another).then(right + "___").otherwise(right).str.to_lowercase(),
     )
 
 
-def _typed(contexts: pl.DataFrame) -> pl.DataFrame:
-    """Contexts (left, right) with the number of the first rule that fits, or how many there are."""
-    rest, typed = contexts, []
+def _rules_of(contexts: pl.DataFrame) -> np.ndarray:
+    """The number of the first rule that fits each context (left, right), or how many there are."""
+    rules = np.full(len(contexts), len(_RULES))
+    rest, places = contexts, np.arange(len(contexts))
     for number, rule in enumerate(_RULES):
         fits = rest.select(_fits(*rule[2:])).to_series()
-        typed.append(rest.filter(fits).with_columns(rule=pl.lit(number, pl.UInt32)))
-        rest = rest.filter(~fits)
-    return pl.concat([*typed, rest.with_columns(rule=pl.lit(len(_RULES), pl.UInt32))])
+        fitting = fits.to_numpy()
+        rules[places[fitting]] = number
+        rest, places = rest.filter(~fits), places[~fitting]
+    return rules
 
 
 def _fits(before: str | None, after: str | None, never_after: str | None = None) -> pl.Expr:
