@@ -365,9 +365,11 @@ def _write_texts(texts: pl.DataFrame, path: Path, num_shards: int) -> None:
     """Write documents in one row group for every shard (also empty ones)."""
     parts = texts.partition_by("shard", as_dict=True, include_key=False)
     empty = texts.clear().drop("shard").to_arrow()
-    # A dictionary of texts would be tried first and given up, which takes as long as the rest.
+    # A dictionary of texts would be tried and given up; their least and largest serve nobody.
     repeated = [name for name in empty.column_names if name not in ("text", "row", "note_id")]
-    with pq.ParquetWriter(path, empty.schema, compression="lz4", use_dictionary=repeated) as writer:
+    with pq.ParquetWriter(
+        path, empty.schema, compression="lz4", use_dictionary=repeated, write_statistics=False
+    ) as writer:
         for shard in range(num_shards):
             part = parts.get((shard,))
             writer.write_table(empty if part is None else part.to_arrow())
