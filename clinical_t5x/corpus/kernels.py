@@ -354,3 +354,70 @@ def minhash(hashes, starts, size, walks):
             value = mix(_U(least[source]) | (_U(source) << _U(32)))
             signatures[lane, text] = np.uint16(value >> _U(48))
     return signatures
+
+
+@_compiled
+def shingle_sets(hashes, starts, size):
+    """The distinct shingles of every text, by their upper 32 bits.
+
+    Args:
+        hashes: uint64 (W).
+        starts: int64 (D + 1).
+        size: words of a shingle; a text of fewer is one shingle.
+
+    Returns:
+        shingles uint32, each text's sorted, one text after the other; and how many each has, int64
+        (D).
+    """
+    most = 0
+    for text in range(len(starts) - 1):
+        most += max(1, starts[text + 1] - starts[text] - size + 1)
+    found, counts = np.empty(most, np.uint32), np.empty(len(starts) - 1, np.int64)
+    out_of_run = _power(size)
+    filled = 0
+    for text in range(len(starts) - 1):
+        begin = starts[text]
+        run = min(size, starts[text + 1] - begin)
+        last = starts[text + 1] - run
+        total = _first_run(hashes, last, last + run)
+        own = found[filled : filled + last - begin + 1]
+        for place in range(last, begin - 1, -1):
+            if place < last:
+                total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+            own[place - begin] = np.uint32(mix(total) >> _U(32))
+        own.sort()
+        count = 1
+        for index in range(1, len(own)):
+            if own[index] != own[count - 1]:
+                own[count] = own[index]
+                count += 1
+        counts[text] = count
+        filled += count
+    return found[:filled].copy(), counts
+
+
+@_compiled
+def jaccard(members, starts, first, second):
+    """Jaccard similarities of pairs of sets.
+
+    Args:
+        members: uint32, the sorted members of all sets, one set after the other.
+        starts: int64, where each set begins, and one more.
+        first, second: int64 (P), the sets of each pair.
+
+    Returns:
+        float32 (P).
+    """
+    similarities = np.empty(len(first), np.float32)
+    for pair in range(len(first)):
+        one, other = starts[first[pair]], starts[second[pair]]
+        end_of_one, end_of_other = starts[first[pair] + 1], starts[second[pair] + 1]
+        every = end_of_one - one + end_of_other - other
+        shared = 0
+        while one < end_of_one and other < end_of_other:
+            here, there = members[one], members[other]
+            shared += here == there
+            one += here <= there
+            other += there <= here
+        similarities[pair] = shared / (every - shared)
+    return similarities

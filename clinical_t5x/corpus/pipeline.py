@@ -30,7 +30,7 @@ from clinical_t5x.corpus import (
     writing,
 )
 from clinical_t5x.corpus.cluster.takeover import Takeover
-from clinical_t5x.corpus.duplicates import near
+from clinical_t5x.corpus.duplicates import near, shingles
 from clinical_t5x.corpus.duplicates.signatures import LANES, SHINGLE_WORDS
 from clinical_t5x.corpus.duplicates.staged_lanes import StagedLanes
 from clinical_t5x.corpus.inputs import CorpusInputs
@@ -394,8 +394,18 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
     lanes = StagedLanes(scratch / "signatures", pieces)
     kept = selection.kept("row", "charted", "stored", "patient")
     order = kept.select(pl.arg_sort_by("charted", "stored", "row")).to_series().to_numpy()
-    copies = near.near_copies(lanes.read, order, threshold)
     patients, kept_rows = kept.get_column("patient").to_numpy(), kept.get_column("row")
+
+    def compare(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        notes, first, second = shingles.named(first, second)
+        named = kept_rows.to_numpy()[notes]
+        texts = [
+            (scratch / "texts" / f"{name}.parquet", named[place])
+            for name, place in staging.pieces_of(named)
+        ]
+        return shingles.similarities(texts, first, second, scratch)
+
+    copies = near.near_copies(lanes.read, order, threshold, compare)
     same = patients[copies.earlier] == patients[copies.later]
     of_patient, any_copy = distinct(copies.earlier[same]), distinct(copies.earlier)
     selection.drop(kept_rows[of_patient], NEAR_COPY)
@@ -405,6 +415,7 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
         "shingle_words": SHINGLE_WORDS,
         "permutations": LANES,
         "pairs compared": copies.compared,
+        "pairs compared exactly": copies.open,
         "notes": len(any_copy),
         "same patient": len(of_patient),
         "other patient": len(any_copy) - len(of_patient),

@@ -6,15 +6,12 @@ import contextlib
 import csv
 import io
 import json
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator
-from multiprocessing import connection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from clinical_t5x.console import Progress, UserError
+from clinical_t5x.processes import ordered_map
 from clinical_t5x.storage import completion, is_complete, stage_directory
 from clinical_t5x.synthetic import block, mednli, notices, rows, sizes
 from clinical_t5x.synthetic.clip import LABELS
@@ -68,7 +65,7 @@ def build(out: Path, patients: int, seed: int, workers: int) -> dict[str, Any]:
 
 def _fill(root: Path, patients: int, seed: int, workers: int) -> dict[str, Any]:
     plan = sizes.plan(patients)
-    with _pool(workers) as run:
+    with ordered_map(workers) as run:
         jobs = _jobs(patients, seed, plan, run)
         counts, records = _write_notes(root, jobs, run)
     counts |= {"noteevents_rows": jobs[-1].rows_before + block.count(jobs[-1])[0]}
@@ -81,31 +78,6 @@ def _fill(root: Path, patients: int, seed: int, workers: int) -> dict[str, Any]:
     counts |= _write_clip(root / "files/mimic-iii-clinical-action/1.0.0", records["clip"])
     _write_notices(root, patients, seed)
     return counts
-
-
-# --- processes ----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[Callable[[Callable, list], Iterator]]:
-    """Yield an ordered parallel map over a list of jobs."""
-    if workers <= 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_end_with_parent) as pool:
-        yield pool.imap
-
-
-def _end_with_parent() -> None:
-    """Let a worker die when its parent was killed, rather than wait for work for ever."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _jobs(patients: int, seed: int, plan: sizes.Plan, run: Callable) -> list[block.Job]:

@@ -69,7 +69,7 @@ _MIMIC = {
         "documents": {"mimic-iii": [1, 600, 40], "mimic-iv": [0, 100, 200]},
     },
     "near_duplicates": {
-        "threshold": 0.8, "shingle_words": 5, "permutations": 128,
+        "threshold": 0.8, "shingle_words": 5, "permutations": 128, "pairs compared exactly": 12,
         "notes": 5_678, "same patient": 5_000, "other patient": 678,
     },
     "splits": {

@@ -153,7 +153,7 @@ def test_killed_in_a_stage_it_ends_as_undisturbed(home, undisturbed, stop):
 @pytest.mark.parametrize(
     ("at", "call", "there"),
     [
-        ("clinical_t5x.data.builders.clinical_notes:write_record", 4, set()),
+        ("clinical_t5x.data.builders.note_shards:write_record", 4, set()),
         ("clinical_t5x.data.builders.build:_builder_classes", 3, {"clinical_notes", "mednli"}),
         ("clinical_t5x.storage:_remove_stage", 2, set()),
     ],

@@ -11,7 +11,13 @@ from etils import epath
 
 from clinical_t5x.console import UserError
 from clinical_t5x.data import benchmarks
-from clinical_t5x.data.builders import build, build_all, build_benchmark, build_corpus
+from clinical_t5x.data.builders import (
+    build,
+    build_all,
+    build_benchmark,
+    build_corpus,
+    clinical_notes,
+)
 from clinical_t5x.data.builders.versions import BENCHMARKS
 from clinical_t5x.data.home import corpus_directory
 from clinical_t5x.storage import is_complete
@@ -47,6 +53,25 @@ def plain(record):
         return item.decode() if isinstance(item, bytes) else item
 
     return {name: value(item) for name, item in record.items()}
+
+
+def test_several_processes_write_the_same_files(tiny_home, tmp_path, monkeypatch):
+    monkeypatch.setattr(clinical_notes, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(build, "_EXAMPLES_PER_SHARD", 7)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    one = {
+        shards: build_corpus(corpus_directory("clinical", tiny_home), tmp_path / shards)
+        for shards in ("several", "again")
+    }
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    alone = build_corpus(corpus_directory("clinical", tiny_home), tmp_path / "alone")
+    names = sorted(path.name for path in alone.iterdir())
+    assert sum("tfrecord" in name for name in names) > 4
+    for built in one.values():
+        assert sorted(path.name for path in built.iterdir()) == names
+        for name in names:
+            if "tfrecord" in name:
+                assert (built / name).read_bytes() == (alone / name).read_bytes()
 
 
 def test_documents_are_read_back(tiny_home):
@@ -123,13 +148,13 @@ def test_kill_in_the_middle_is_not_taken_for_whole(tmp_path):
     tiny.write_corpus(corpus, tiny.documents(40))
     code = (
         "import time\n"
-        "from clinical_t5x.data.builders import clinical_notes, build_corpus\n"
+        "from clinical_t5x.data.builders import note_shards, build_corpus\n"
         "from etils import epath\n"
-        "original = clinical_notes.read_documents\n"
+        "original = note_shards.read_documents\n"
         "def slow(*a):\n"
-        "    yield from original(*a)\n"
+        "    yield next(original(*a)).slice(0, 5)\n"
         f"    open({str(tmp_path / 'begun')!r}, 'w').close(); time.sleep(60)\n"
-        "clinical_notes.read_documents = slow\n"
+        "note_shards.read_documents = slow\n"
         f"build_corpus(epath.Path({str(corpus)!r}), {str(tmp_path)!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

@@ -2,8 +2,8 @@
 
 A note is dropped when a later note is as similar as the threshold or more; so the latest of a chain
 of copies stays. Candidates are notes whose signatures agree in all lanes of a band; no pair counts
-before all lanes were compared. Signatures are read lane by lane, so that memory holds one lane of
-all notes at a time, never all lanes.
+before all lanes were compared, nor, where those leave it open, before the notes themselves were.
+Signatures are read lane by lane, so that memory holds one lane of all notes at a time, never all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ _RECALL = 0.99
 # How many later members of its bucket a note is compared with, apart from the bucket's latest.
 _NEXT = 3
 
+# An estimate is further than so many standard errors from the truth once in four hundred times.
+_STANDARD_ERRORS = 3
+
 ReadLane = Callable[[int], np.ndarray]
+# Notes of pairs -> their similarities.
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +36,16 @@ class NearCopies:
     Attributes:
         earlier: indices of the notes that have a later copy; later: the copy of each. One pair for
             every pair found, sorted by earlier.
-        similarity: the estimated Jaccard similarity of each pair.
+        similarity: the Jaccard similarity of each pair; an estimate if far from the threshold.
         compared: how many candidate pairs there were.
+        open: of those, how many their signatures could not decide.
     """
 
     earlier: np.ndarray
     later: np.ndarray
     similarity: np.ndarray
     compared: int
+    open: int
 
 
 def rows_of_a_band(threshold: float) -> int:
@@ -49,13 +56,16 @@ def rows_of_a_band(threshold: float) -> int:
     return max(fits, default=1)
 
 
-def near_copies(read_lane: ReadLane, order: np.ndarray, threshold: float) -> NearCopies:
+def near_copies(
+    read_lane: ReadLane, order: np.ndarray, threshold: float, compare: Compare
+) -> NearCopies:
     """Find the pairs of notes that are near-duplicates.
 
     Args:
         read_lane: gives a lane of all N notes, uint16.
         order: indices of the notes, the earliest first (length N).
         threshold: Jaccard similarity of the notes' shingles, above 0 and up to 1.
+        compare: gives the similarity of pairs of notes (indices) that are close to the threshold.
     """
     rows = rows_of_a_band(threshold)
     pairs = np.zeros(0, np.uint64)
@@ -68,9 +78,13 @@ def near_copies(read_lane: ReadLane, order: np.ndarray, threshold: float) -> Nea
     for lane in range(LANES):
         values = read_lane(lane)
         equal += values[first] == values[second]
-    similar = equal >= np.ceil(threshold * LANES - 1e-9)
+    similarity = equal.astype(np.float32) / LANES
+    margin = _STANDARD_ERRORS * np.sqrt(threshold * (1 - threshold) / LANES)
+    is_open = np.abs(similarity - threshold) <= margin + 1e-6
+    similarity[is_open] = compare(first[is_open], second[is_open])
+    similar = similarity >= threshold - 1e-6
     return NearCopies(
-        first[similar], second[similar], equal[similar].astype(np.float32) / LANES, len(pairs)
+        first[similar], second[similar], similarity[similar], len(pairs), int(is_open.sum())
     )
 
 

@@ -92,8 +92,9 @@ def _near_duplicates(found: Mapping[str, Any]) -> str:
         return ""
     return (
         f"<p>Near-duplicates are notes whose sets of {escape(found['shingle_words'])}-word"
-        f" sequences overlap by at least {escape(found['threshold'])} (Jaccard similarity,"
-        f" estimated from {escape(found['permutations'])} hash permutations)."
+        f" sequences overlap by at least {escape(found['threshold'])} (Jaccard similarity;"
+        f" estimated from {escape(found['permutations'])} values of a hash permutation, and counted"
+        f" out for the {number(found['pairs compared exactly'])} pairs that this leaves open)."
         f" {number(found['same patient'])} of them repeat a note of the same patient,"
         f" {number(found['other patient'])} one of another patient;"
         f" {number(found['notes'])} in all.</p>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -10,16 +10,12 @@ from etils import epath
 from tensorflow_datasets.core import dataset_builder
 
 from clinical_t5x.console import Progress
-from clinical_t5x.data.builders.tfrecords import example_writer, write_record
+from clinical_t5x.data.builders.note_shards import TEXT_COLUMNS, NoteShard, divide, write_shard
 from clinical_t5x.data.builders.versions import CLINICAL_NOTES
-from clinical_t5x.data.documents import count_documents, read_documents
+from clinical_t5x.processes import ordered_map
 
-TEXT_COLUMNS = (
-    "document_id", "patient_id", "person_id", "source", "category", "description", "charttime",
-    "text",
-)  # fmt: skip
-COLUMNS = (*TEXT_COLUMNS, "num_words")
 SPLITS = ("train", "validation")
+_WORTH_PROCESSES = 50_000  # documents; a process takes as long to start as some ten thousand
 
 
 class ClinicalNotes(dataset_builder.FileReaderBuilder):
@@ -55,10 +51,14 @@ class ClinicalNotes(dataset_builder.FileReaderBuilder):
                 split=split,
                 filetype_suffix="tfrecord",
             )
-            shards = sorted(documents.glob(f"{split}-*.parquet"))
-            lengths = _shard_lengths(shards, download_config.num_shards)
+            paths = [
+                str(template.sharded_filepath(shard_index=i, num_shards=download_config.num_shards))
+                for i in range(download_config.num_shards)
+            ]
+            shards = divide(sorted(documents.glob(f"{split}-*.parquet")), paths)
+            lengths = [shard.length for shard in shards]
             with Progress(f"{self.name} {split}", sum(lengths), unit="documents") as progress:
-                num_bytes = _write_split(shards, lengths, template, progress)
+                num_bytes = _write(shards, progress)
             infos.append(
                 tfds.core.SplitInfo(
                     name=split,
@@ -70,35 +70,12 @@ class ClinicalNotes(dataset_builder.FileReaderBuilder):
         self.info.set_splits(tfds.core.SplitDict(infos))
 
 
-def _shard_lengths(shards: Sequence[epath.Path], num_shards: int) -> list[int]:
-    """How many documents every shard of the data set has: as many as the others, or one more."""
-    total = sum(map(count_documents, shards))
-    return [(i + 1) * total // num_shards - i * total // num_shards for i in range(num_shards)]
-
-
-def _write_split(
-    shards: Sequence[epath.Path],
-    lengths: Sequence[int],
-    template: tfds.core.ShardedFileTemplate,
-    progress: Progress,
-) -> int:
+def _write(shards: list[NoteShard], progress: Progress) -> int:
     """Write a split's files; returns the bytes of its examples."""
-    examples = _examples(shards)
     num_bytes = 0
-    for index, length in enumerate(lengths):
-        path = template.sharded_filepath(shard_index=index, num_shards=len(lengths))
-        with epath.Path(path).open("wb") as file:
-            for _ in range(length):
-                example = next(examples)
-                write_record(file, example)
-                num_bytes += len(example)
-        progress.advance(length)
+    many = sum(shard.length for shard in shards) >= _WORTH_PROCESSES
+    with ordered_map(min(os.cpu_count() or 1, len(shards)) if many else 1) as run:
+        for shard, written in zip(shards, run(write_shard, shards), strict=True):
+            num_bytes += written
+            progress.advance(shard.length)
     return num_bytes
-
-
-def _examples(shards: Sequence[epath.Path]) -> Iterator[bytes]:
-    serialise = example_writer({**dict.fromkeys(TEXT_COLUMNS, str), "num_words": int})
-    for shard in shards:
-        for batch in read_documents(shard, COLUMNS):
-            columns = [batch.column(name).to_pylist() for name in COLUMNS]
-            yield from map(serialise, zip(*columns, strict=True))
