@@ -7,3 +7,7 @@ what the finished corpus shares with the benchmarks. `pipeline` is the list of t
 
 Nothing here imports jax or tensorflow.
 """
+
+from clinical_t5x.corpus import memory
+
+memory.keep_little()  # before any module here imports polars

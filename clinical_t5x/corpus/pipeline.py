@@ -21,6 +21,7 @@ from clinical_t5x.corpus import (
     deid_tags,
     digest,
     leakage,
+    memory,
     overlap,
     removal,
     report,
@@ -226,6 +227,10 @@ def _build(
             takeover.check_digest(after_exact_duplicates)
         kept = _documents(selection, options, scratch)
         accounts.write_dropped(selection, scratch, directory / "dropped.parquet")
+        stages = accounts.stages_of(counts, selection)
+        counted = {**accounts.counts_of(counts, selection), **found}
+        del selection
+        memory.give_back()
     persons = _linked_persons(links, scratch)
     with on_stage("Writing documents", kept.height, "notes") as advance:
         missing = kept.height
@@ -248,9 +253,9 @@ def _build(
         "created_by": f"clinical_t5x {__version__}",
         "inputs": accounts.with_rows(described, counts),
         "options": dataclasses.asdict(options),
-        "stages": accounts.stages_of(counts, selection),
+        "stages": stages,
         "after_exact_duplicates": after_exact_duplicates,
-        "counts": {**accounts.counts_of(counts, selection), **found},
+        "counts": counted,
         "splits": accounts.splits_of(kept),
         "categories": accounts.categories_of(kept),
         "lengths": accounts.lengths_of(kept),
@@ -329,6 +334,7 @@ def _stage(
         with on_stage(f"Reading {source.label}", kilobytes, "kB") as advance:
             for file_bytes in staging.stage_source(source, number, scratch, how, counts):
                 advance(file_bytes // 1000)
+        memory.give_back()
     return counted
 
 

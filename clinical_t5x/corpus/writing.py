@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from etils import epath
 
+from clinical_t5x.corpus import memory
 from clinical_t5x.corpus.words import mixed
 
 DOCUMENT_COLUMNS = (
@@ -56,7 +57,10 @@ def write_shards(
             part = table.filter(pl.col("split") == split).select(DOCUMENT_COLUMNS)
             with shard_path(documents, split, shard, num_shards).open("wb") as file:
                 part.write_parquet(file, statistics=False)
-        return len(table)
+        count = len(table)
+        del parts, table, part
+        memory.give_back()
+        return count
 
     with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
         yield from pool.map(write, range(num_shards))
