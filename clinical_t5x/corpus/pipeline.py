@@ -353,15 +353,18 @@ def _select(
     for source in inputs.evidence_only:
         selection.drop_where(pl.col("source") == source, NOT_ASKED_FOR)
     selection.drop_drafts()
+    selection.forget("author", "charttime")
     # Before any comparison between patients: MIMIC-III's copies of MIMIC-IV's notes go here, not
     # the other way round.
     if inputs.carevue is not None:
         found["combination"] = selection.combine(removal.patients_of(inputs.carevue))
     if not options.paper:
         selection.drop_repeats()
+    selection.forget("text_hash")
     found["after_exact_duplicates"] = _digest_of_kept(selection, scratch).to_json()
     if options.threshold:
         found["near_duplicates"] = _drop_near_copies(selection, options.threshold, scratch)
+    selection.forget("charted", "stored")
     if links is not None:
         found["identity"] = removal.describe_links(links)
     found["benchmarks"] = removal.drop_benchmark_persons(

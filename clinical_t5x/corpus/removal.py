@@ -114,7 +114,7 @@ def drop_listed_persons(
     for path in inputs.exclusions:
         patients = keys_of(exclusion.read_patients(path))
         persons = with_persons(patients.alias("patient").to_frame(), links).get_column("person")
-        there = selection.notes.filter(pl.col("person").is_in(persons.implode()))
+        there = selection.notes.select("person").filter(pl.col("person").is_in(persons.implode()))
         report[path.name] = {
             "patients named": len(patients),
             "persons with notes": there.get_column("person").n_unique(),

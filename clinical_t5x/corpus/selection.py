@@ -72,6 +72,10 @@ class Selection:
         """Some columns (by default all) of the notes that no rule has dropped so far."""
         return self.notes.select(columns or pl.all()).filter(pl.Series(self.fates == 0))
 
+    def forget(self, *columns: str) -> None:
+        """Free the memory of columns that no later rule asks for."""
+        self.notes = self.notes.drop(columns)
+
     def drop(self, rows: pl.Series, reason: str) -> None:
         """Take the notes with these `row` numbers out, unless they are out already."""
         hit = np.zeros(len(self.fates), bool)
@@ -133,10 +137,10 @@ class Selection:
         """Notes and words by source and fate."""
         reasons = pl.DataFrame({"fate": self.reasons}).with_row_index("code")
         return (
-            self.notes.select(pl.col("source").cast(pl.String), "num_words")
-            .with_columns(code=pl.Series(self.fates).cast(pl.UInt32))
+            self.notes.select("source", "num_words", code=pl.Series(self.fates))
             .group_by("source", "code")
             .agg(notes=pl.len(), words=pl.col("num_words").sum().cast(pl.Int64))
+            .with_columns(pl.col("source").cast(pl.String), pl.col("code").cast(pl.UInt32))
             .join(reasons, on="code")
             .select("source", "fate", "notes", "words")
             .sort("source", "fate")
