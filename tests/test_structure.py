@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "clinical_t5x"
 
-FOUNDATION = {"console", "storage", "webpage"}
+FOUNDATION = {"console", "processes", "storage", "webpage"}
 # Each package and what of ours it may import, besides itself and the foundation.
 MAY_IMPORT = {
     "models": set(),
