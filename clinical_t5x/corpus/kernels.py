@@ -145,6 +145,12 @@ def _first_run(hashes, begin, end):
 
 
 @_compiled
+def _one_back(total, hashes, place, size, out_of_run):
+    """The run from `place` on: the one behind it times the base, less the word that leaves it."""
+    return total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+
+
+@_compiled
 def grams(hashes, starts, size, among):
     """All n-grams of `size` words inside the texts that `among` (bool, D) names.
 
@@ -163,11 +169,10 @@ def grams(hashes, starts, size, among):
         last = starts[text + 1] - size
         if not among[text] or last < starts[text]:
             continue
-        # Backwards a run is the one behind it times the base, less the word that leaves it.
         total = _first_run(hashes, last, last + size)
         for place in range(last, starts[text] - 1, -1):
             if place < last:
-                total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+                total = _one_back(total, hashes, place, size, out_of_run)
             index = count + place - starts[text]
             found[index], positions[index], texts[index] = mix(total), place, text
         count += last - starts[text] + 1
@@ -195,7 +200,7 @@ def find_grams(hashes, starts, size, table):
             stop = max(starts[text], first - _AT_A_TIME + 1) - 1
             for place in range(first, stop, -1):
                 if place < last:
-                    total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+                    total = _one_back(total, hashes, place, size, out_of_run)
                 numbers[first - place] = mix(total)
             for index in range(_likely_members(numbers[: first - stop], table, likely)):
                 member = _index_of(numbers[likely[index]], table)
@@ -287,7 +292,7 @@ def smallest_grams(hashes, starts, size, count, among):
         total = _first_run(hashes, last, last + size)
         for place in range(last, starts[text] - 1, -1):
             if place < last:
-                total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+                total = _one_back(total, hashes, place, size, out_of_run)
             number = mix(total)
             if filled < count or number < own[filled - 1]:
                 filled = _insert(own, filled, number)
@@ -340,7 +345,7 @@ def minhash(hashes, starts, size, walks):
         total = _first_run(hashes, last, last + run)
         for place in range(last, begin - 1, -1):
             if place < last:
-                total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+                total = _one_back(total, hashes, place, size, out_of_run)
             number = mix(total)
             lane, value = number >> shift, np.uint32(number & _U(0x7FFFFFFF))
             if value < least[lane]:
@@ -383,7 +388,7 @@ def shingle_sets(hashes, starts, size):
         own = found[filled : filled + last - begin + 1]
         for place in range(last, begin - 1, -1):
             if place < last:
-                total = total * _BASE + hashes[place] - hashes[place + size] * out_of_run
+                total = _one_back(total, hashes, place, size, out_of_run)
             own[place - begin] = np.uint32(mix(total) >> _U(32))
         own.sort()
         count = 1

@@ -325,11 +325,14 @@ def _write_matches(
     notes: pl.DataFrame, directory: Path, piece: str, options: StagingOptions
 ) -> None:
     """Write what notes are recognised by: signatures, sketches, premises and n-grams in them."""
+    look_up = options.premises is not None or options.benchmarks is not None or options.sketch
+    if not (options.sign or look_up):
+        return
     texts = without_marks(notes.get_column("text"))
     if options.sign:
         lanes = signatures(words_of(texts, LETTERS_AND_DIGITS, marks_are_out=True))
         write_lanes(directory / "signatures" / piece, lanes)
-    if options.premises is None and options.benchmarks is None and not options.sketch:
+    if not look_up:
         return
     words = words_of(texts, marks_are_out=True)
     if options.premises is not None:
