@@ -17,15 +17,19 @@ from clinical_t5x.corpus.staging import USABLE, Counts
 StagedCounts = Mapping[str, Counts]  # by source label
 
 
-def check(staged: StagedCounts, selection: Selection) -> None:
+def check(staged: StagedCounts, account: pl.DataFrame, rows: np.ndarray) -> None:
     """Check that every usable row that was read is kept or dropped for a reason, once.
+
+    Args:
+        staged: what became of all rows that were read.
+        account: notes and words by source and fate (`Selection.account`).
+        rows: the numbers of the usable ones.
 
     Raises:
         AssertionError: the accounts do not add up: a defect of this program, not of the data.
     """
     usable = sum(counts.rows[USABLE] for counts in staged.values())
-    accounted = selection.account().get_column("notes").sum()
-    rows = selection.notes.get_column("row").to_numpy()
+    accounted = account.get_column("notes").sum()
     if usable != accounted or len(rows) != accounted or (rows[1:] <= rows[:-1]).any():
         raise AssertionError(f"{usable} usable rows were read, {accounted} are accounted for")
 
@@ -38,7 +42,7 @@ def with_rows(inputs: list[dict], staged: StagedCounts) -> list[dict]:
     ]
 
 
-def counts_of(staged: StagedCounts, selection: Selection) -> dict[str, dict]:
+def counts_of(staged: StagedCounts, account: pl.DataFrame) -> dict[str, dict]:
     """Counts of rows by file, of notes and words by source and fate, of de-identification marks."""
     rows = {
         label: {"in": counts.rows.total(), **dict(sorted(counts.rows.items()))}
@@ -48,7 +52,7 @@ def counts_of(staged: StagedCounts, selection: Selection) -> dict[str, dict]:
         label: counts.repaired_bytes for label, counts in staged.items() if counts.repaired_bytes
     }
     fates: dict[str, dict] = {}
-    for source, fate, notes, words in selection.account().iter_rows():
+    for source, fate, notes, words in account.iter_rows():
         fates.setdefault(source, {})[fate] = {"notes": notes, "words": words}
     marks: collections.Counter[tuple[str, str]] = collections.Counter()
     for counts in staged.values():
@@ -65,9 +69,8 @@ def counts_of(staged: StagedCounts, selection: Selection) -> dict[str, dict]:
     }
 
 
-def stages_of(staged: StagedCounts, selection: Selection) -> list[dict]:
+def stages_of(staged: StagedCounts, account: pl.DataFrame) -> list[dict]:
     """What every stage left and dropped, in order: name, notes, words and dropped by reason."""
-    account = selection.account()
     notes, words = sum(c.rows.total() for c in staged.values()), int(account["words"].sum())
     stages = [{"name": "read", "notes": notes, "words": words, "dropped": {}}]
     unusable: collections.Counter[str] = collections.Counter()
@@ -88,18 +91,6 @@ def stages_of(staged: StagedCounts, selection: Selection) -> list[dict]:
     if (notes, words) != (left["notes"], left["words"]):
         raise AssertionError(f"the stages leave {notes} notes, {left['notes']} were kept")
     return stages
-
-
-def lengths_of(documents: pl.DataFrame, bins_a_doubling: int = 2) -> dict:
-    """A histogram of the documents' words: log-spaced edges, and documents by source and bin."""
-    longest = max(2, documents.get_column("num_words").max() or 1)
-    steps = int(np.ceil(np.log2(longest + 1) * bins_a_doubling))
-    edges = np.unique(np.round(2 ** (np.arange(steps + 1) / bins_a_doubling)).astype(np.int64))
-    counts = {}
-    for (source,), part in documents.group_by("source"):
-        words = part.get_column("num_words").to_numpy()
-        counts[str(source)] = np.histogram(words, [*edges[:-1], edges[-1] + 1])[0].tolist()
-    return {"edges": edges.tolist(), "documents": dict(sorted(counts.items()))}
 
 
 def write_dropped(selection: Selection, scratch: Path, path: epath.Path) -> None:
@@ -126,7 +117,20 @@ def write_dropped(selection: Selection, scratch: Path, path: epath.Path) -> None
             writer.write_table(pl.concat([out, unusable]).to_arrow().cast(schema))
 
 
-def splits_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
+def documents_of(documents: pl.DataFrame) -> dict[str, dict]:
+    """Splits, categories and lengths of the documents.
+
+    Args:
+        documents: columns source, category, patient, person, num_words and split.
+    """
+    return {
+        "splits": _splits_of(documents),
+        "categories": _categories_of(documents),
+        "lengths": _lengths_of(documents),
+    }
+
+
+def _splits_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Documents, patients, persons and words of every split."""
     table = documents.group_by("split").agg(
         documents=pl.len(),
@@ -137,9 +141,21 @@ def splits_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
     return {row.pop("split"): row for row in table.sort("split").iter_rows(named=True)}
 
 
-def categories_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
+def _categories_of(documents: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Documents and words of every category."""
     table = documents.group_by(pl.col("category").cast(pl.String)).agg(
         documents=pl.len(), words=pl.col("num_words").sum().cast(pl.Int64)
     )
     return {row.pop("category"): row for row in table.sort("category").iter_rows(named=True)}
+
+
+def _lengths_of(documents: pl.DataFrame, bins_a_doubling: int = 2) -> dict:
+    """A histogram of the documents' words: log-spaced edges, and documents by source and bin."""
+    longest = max(2, documents.get_column("num_words").max() or 1)
+    steps = int(np.ceil(np.log2(longest + 1) * bins_a_doubling))
+    edges = np.unique(np.round(2 ** (np.arange(steps + 1) / bins_a_doubling)).astype(np.int64))
+    counts = {}
+    for (source,), part in documents.group_by("source"):
+        words = part.get_column("num_words").to_numpy()
+        counts[str(source)] = np.histogram(words, [*edges[:-1], edges[-1] + 1])[0].tolist()
+    return {"edges": edges.tolist(), "documents": dict(sorted(counts.items()))}

@@ -35,6 +35,7 @@ from clinical_t5x.corpus.duplicates import near, shingles
 from clinical_t5x.corpus.duplicates.signatures import LANES, SHINGLE_WORDS
 from clinical_t5x.corpus.duplicates.staged_lanes import StagedLanes
 from clinical_t5x.corpus.inputs import CorpusInputs
+from clinical_t5x.corpus.metadata import StagedMetadata
 from clinical_t5x.corpus.premises import PremiseIndex
 from clinical_t5x.corpus.selection import (
     NEAR_COPY,
@@ -42,7 +43,6 @@ from clinical_t5x.corpus.selection import (
     NOT_ASKED_FOR,
     TEST_TEXT,
     Selection,
-    read_metadata,
 )
 from clinical_t5x.corpus.sources import is_synthetic
 from clinical_t5x.corpus.words import distinct
@@ -221,21 +221,28 @@ def _build(
         links = removal.links_of(scratch) if inputs.has_both_mimics else None
         raw = overlap.count_patients(scratch / "overlap", benchmarks.grams)
         selection, found = _select(inputs, options, benchmarks, scratch, links, raw)
-        accounts.check(counts, selection)
+        account = selection.account()
+        accounts.check(counts, account, selection.rows)
         after_exact_duplicates = found.pop("after_exact_duplicates")
         if takeover is not None:
             takeover.check_digest(after_exact_duplicates)
-        kept = _documents(selection, options, scratch)
+        stages = accounts.stages_of(counts, account)
+        counted = {**accounts.counts_of(counts, account), **found}
         accounts.write_dropped(selection, scratch, directory / "dropped.parquet")
-        stages = accounts.stages_of(counts, selection)
-        counted = {**accounts.counts_of(counts, selection), **found}
+        kept = _documents(selection, account, options, scratch)
         del selection
+        described_documents = accounts.documents_of(kept)
+        num_documents = kept.height
+        by_shard = kept.select("row", "shard", "split").partition_by(
+            "shard", as_dict=True, include_key=False
+        )
+        del kept
         memory.give_back()
     persons = _linked_persons(links, scratch)
-    with on_stage("Writing documents", kept.height, "notes") as advance:
-        missing = kept.height
+    with on_stage("Writing documents", num_documents, "notes") as advance:
+        missing = num_documents
         for written in writing.write_shards(
-            kept.select("row", "shard", "split"), persons, scratch / "texts", documents, num_shards
+            by_shard, persons, scratch / "texts", documents, num_shards
         ):
             advance(written)
             missing -= written
@@ -243,7 +250,7 @@ def _build(
             raise AssertionError(f"{missing} notes were kept and not written")
     with on_stage("Measuring overlap with the benchmarks", None, "notes"):
         measured = leakage.measure(documents, benchmarks.texts, benchmarks.grams, raw)
-        if measured["documents"] != kept.height:
+        if measured["documents"] != num_documents:
             raise AssertionError(f"only {measured['documents']} documents were measured")
     storage.write_json_atomically(directory / "leakage.json", measured)
     if options.overlap_rule != "allow":
@@ -256,9 +263,7 @@ def _build(
         "stages": stages,
         "after_exact_duplicates": after_exact_duplicates,
         "counts": counted,
-        "splits": accounts.splits_of(kept),
-        "categories": accounts.categories_of(kept),
-        "lengths": accounts.lengths_of(kept),
+        **described_documents,
         "patients_known": all(source.has_patients for source in inputs.sources),
         "synthetic": any(is_synthetic(source.path) for source in inputs.files),
         "content_sha256": writing.content_sha256(documents),
@@ -347,24 +352,23 @@ def _select(
     raw: overlap.RawCounts,
 ) -> tuple[Selection, dict[str, dict]]:
     """Apply every rule to the notes' metadata; also the counts that rules report."""
-    selection = Selection(removal.with_persons(read_metadata(scratch / "notes"), links))
+    notes = StagedMetadata(scratch / "notes")
+    persons = removal.with_persons(notes.read("patient"), links).get_column("person")
+    selection = Selection(notes, persons)
     found: dict[str, dict] = {}
     selection.drop_repeated_ids()
     for source in inputs.evidence_only:
         selection.drop_where(pl.col("source") == source, NOT_ASKED_FOR)
     selection.drop_drafts()
-    selection.forget("author", "charttime")
     # Before any comparison between patients: MIMIC-III's copies of MIMIC-IV's notes go here, not
     # the other way round.
     if inputs.carevue is not None:
         found["combination"] = selection.combine(removal.patients_of(inputs.carevue))
     if not options.paper:
         selection.drop_repeats()
-    selection.forget("text_hash")
-    found["after_exact_duplicates"] = _digest_of_kept(selection, scratch).to_json()
+    found["after_exact_duplicates"] = _digest_of_kept(selection).to_json()
     if options.threshold:
         found["near_duplicates"] = _drop_near_copies(selection, options.threshold, scratch)
-    selection.forget("charted", "stored")
     if links is not None:
         found["identity"] = removal.describe_links(links)
     found["benchmarks"] = removal.drop_benchmark_persons(
@@ -383,27 +387,23 @@ def _select(
     return selection, found
 
 
-def _digest_of_kept(selection: Selection, scratch: Path) -> digest.SetDigest:
+def _digest_of_kept(selection: Selection) -> digest.SetDigest:
     """The digest of the notes that are left so far, from the hashes that staging set aside."""
-    total = digest.SetDigest()
-    for name, place in staging.pieces_of(selection.notes.get_column("row").to_numpy()):
-        piece = scratch / "notes" / f"{name}.parquet"
-        hashes = pl.read_parquet(piece, columns=list(digest.HASH_COLUMNS), glob=False)
-        total += digest.digest_of(hashes.filter(pl.Series(selection.fates[place] == 0)))
-    return total
+    pieces = selection.staged.read_pieces(*digest.HASH_COLUMNS, among=selection.is_kept)
+    return sum((digest.digest_of(hashes) for _, hashes in pieces), digest.SetDigest())
 
 
 def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> dict:
     """Drop the notes that a later note nearly repeats; returns what the manifest says of it."""
-    rows = selection.notes.get_column("row").to_numpy()
+    is_kept = selection.is_kept
     pieces = [
-        (name, place.stop - place.start, np.flatnonzero(selection.fates[place] == 0))
-        for name, place in staging.pieces_of(rows)
+        (name, place.stop - place.start, np.flatnonzero(is_kept[place]))
+        for name, place in selection.staged.pieces
     ]
     lanes = StagedLanes(scratch / "signatures", pieces)
-    kept = selection.kept("row", "charted", "stored", "patient")
-    order = kept.select(pl.arg_sort_by("charted", "stored", "row")).to_series().to_numpy()
-    patients, kept_rows = kept.get_column("patient").to_numpy(), kept.get_column("row")
+    in_time = pl.arg_sort_by("charted", "stored", "row")
+    order = selection.kept("charted", "stored", "row").select(in_time).to_series().to_numpy()
+    kept_rows = selection.kept("row").to_series()
 
     def compare(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         notes, first, second = shingles.named(first, second)
@@ -415,6 +415,7 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
         return shingles.similarities(texts, first, second, scratch)
 
     copies = near.near_copies(lanes.read, order, threshold, compare)
+    patients = selection.kept("patient").to_series().to_numpy()
     same = patients[copies.earlier] == patients[copies.later]
     of_patient, any_copy = distinct(copies.earlier[same]), distinct(copies.earlier)
     selection.drop(kept_rows[of_patient], NEAR_COPY)
@@ -431,11 +432,13 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
     }
 
 
-def _documents(selection: Selection, options: CorpusOptions, scratch: Path) -> pl.DataFrame:
+def _documents(
+    selection: Selection, account: pl.DataFrame, options: CorpusOptions, scratch: Path
+) -> pl.DataFrame:
     """The metadata of the notes that stay, with their splits."""
     kept = selection.kept("row", "source", "category", "patient", "person", "num_words", "shard")
     if kept.is_empty():
-        fates = selection.account().rows()
+        fates = account.rows()
         reasons = "; ".join(f"{notes:,} {source}: {fate}" for source, fate, notes, _ in fates)
         raise UserError(
             f"no note is left for the corpus ({reasons or 'no usable row was read'}); "

@@ -114,10 +114,10 @@ def drop_listed_persons(
     for path in inputs.exclusions:
         patients = keys_of(exclusion.read_patients(path))
         persons = with_persons(patients.alias("patient").to_frame(), links).get_column("person")
-        there = selection.notes.select("person").filter(pl.col("person").is_in(persons.implode()))
+        there = selection.persons.filter(selection.persons.is_in(persons.implode()))
         report[path.name] = {
             "patients named": len(patients),
-            "persons with notes": there.get_column("person").n_unique(),
+            "persons with notes": there.n_unique(),
             **selection.drop_persons(persons, f"{PERSON_OF}list {path.name}"),
         }
     return report
@@ -131,5 +131,8 @@ def _patients_of_iii_notes(selection: Selection, scratch: Path) -> pl.DataFrame:
     )
     of_iii = pl.col("source") == "mimic-iii"
     columns = ["note", "patient"]
-    usable = selection.notes.filter(of_iii).select(columns)
+    usable = pl.concat(
+        part.filter(of_iii).select(columns)
+        for _, part in selection.staged.read_pieces("source", *columns)
+    )
     return pl.concat([usable, dropped.filter(of_iii).select(columns)])

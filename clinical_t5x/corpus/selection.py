@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
 from clinical_t5x.corpus.combination import COVERED_BY_IV, combination_sets
 from clinical_t5x.corpus.duplicates import drafts, exact
-from clinical_t5x.corpus.words import mixed
+from clinical_t5x.corpus.metadata import StagedMetadata
+from clinical_t5x.corpus.words import mixed, repeated
 
 KEPT = "kept"
 NOT_ASKED_FOR = "read only to know the benchmarks' patients"
@@ -35,112 +34,122 @@ STAGES = (
     ("benchmark n-grams", (TEST_TEXT,)),
 )
 
-# The columns of staged metadata that decisions are made on; all but the first two are numbers.
-COLUMNS = (
-    "source", "category", "row", "note", "patient", "author", "charttime", "charted", "stored",
-    "text_hash", "num_words", "shard",
-)  # fmt: skip
-
-
-def read_metadata(directory: Path) -> pl.DataFrame:
-    """The metadata of all staged notes, in order of their rows: `COLUMNS` and no other string."""
-    parts = [
-        pl.read_parquet(path, columns=list(COLUMNS), glob=False).with_columns(
-            pl.col("source", "category").cast(pl.Categorical)
-        )
-        for path in sorted(directory.glob("*.parquet"))
-    ]
-    return pl.concat(parts)  # in pieces: one piece would need all of it twice for a moment
-
 
 class Selection:
     """The notes that are left, and the reasons of those that are not.
 
     Attributes:
-        notes: metadata of all usable notes: `COLUMNS` and person, in order of their rows.
+        staged: the metadata of all usable notes, in order of their rows.
+        rows: the `row` number of every note, ascending.
+        persons: the person of every note (keys).
         fates: for every note, the index of its fate in `reasons` (0: kept).
         reasons: "kept" and all reasons given so far.
     """
 
-    def __init__(self, notes: pl.DataFrame):
-        self.notes = notes
-        self.fates = np.zeros(notes.height, np.uint8)
+    def __init__(self, staged: StagedMetadata, persons: pl.Series):
+        self.staged = staged
+        self.persons = persons
+        self.fates = np.zeros(len(staged), np.uint8)
         self.reasons = [KEPT]
-        self._rows = notes.get_column("row").to_numpy()
+        self.rows = staged.read("row").to_series().to_numpy()
+
+    @property
+    def is_kept(self) -> np.ndarray:
+        """Which notes no rule has dropped so far."""
+        return self.fates == 0
 
     def kept(self, *columns: str) -> pl.DataFrame:
-        """Some columns (by default all) of the notes that no rule has dropped so far."""
-        return self.notes.select(columns or pl.all()).filter(pl.Series(self.fates == 0))
-
-    def forget(self, *columns: str) -> None:
-        """Free the memory of columns that no later rule asks for."""
-        self.notes = self.notes.drop(columns)
+        """Some columns (person among them, if named) of the notes that are left so far."""
+        kept = self.is_kept
+        found = self.staged.read(*(name for name in columns if name != "person"), among=kept)
+        if "person" in columns:
+            found = found.with_columns(person=self.persons.filter(pl.Series(kept)))
+        return found
 
     def drop(self, rows: pl.Series, reason: str) -> None:
         """Take the notes with these `row` numbers out, unless they are out already."""
         hit = np.zeros(len(self.fates), bool)
-        hit[np.searchsorted(self._rows, rows.to_numpy())] = True
+        hit[np.searchsorted(self.rows, rows.to_numpy())] = True
         self._drop(hit, reason)
 
     def drop_where(self, condition: pl.Expr, reason: str) -> int:
-        """Take the notes out for which an expression over the metadata holds; returns how many."""
-        return self._drop(self.notes.select(condition).to_series().to_numpy(), reason)
+        """Take the notes out for which an expression over staged columns holds; tells how many."""
+        return self._drop(self._where(condition), reason)
+
+    def _where(self, condition: pl.Expr) -> np.ndarray:
+        pieces = self.staged.read_pieces(*condition.meta.root_names())
+        return np.concatenate([part.select(condition).to_series().to_numpy() for _, part in pieces])
 
     def _drop(self, hit: np.ndarray, reason: str) -> int:
         if reason not in self.reasons:
             self.reasons.append(reason)
-        hit = hit & (self.fates == 0)
+        hit = hit & self.is_kept
         self.fates[hit] = self.reasons.index(reason)
         return int(hit.sum())
 
     def drop_repeated_ids(self) -> None:
         """Of rows with the same id, keep the first: documents are called by their ids."""
-        sources = self.notes.get_column("source").to_physical().to_numpy()
-        keys = self.notes.get_column("note").to_numpy() ^ mixed(sources)
-        order = np.argsort(keys, kind="stable")
-        repeated = np.zeros(len(keys), bool)
-        repeated[order[1:][keys[order[1:]] == keys[order[:-1]]]] = True
-        self._drop(repeated, REPEATED_ID)
+        names = self.staged.read("source", "note")
+        sources = names.get_column("source").to_physical().to_numpy()
+        keys = names.get_column("note").to_numpy() ^ mixed(sources)
+        places = np.flatnonzero(repeated(keys))
+        places = places[np.argsort(keys[places], kind="stable")]
+        keys = keys[places]
+        hit = np.zeros(len(self.fates), bool)
+        hit[places[1:][keys[1:] == keys[:-1]]] = True
+        self._drop(hit, REPEATED_ID)
 
     def drop_drafts(self) -> None:
         """The paper's rule, on MIMIC-III alone."""
-        three = self.kept("source", *drafts.COLUMNS).filter(pl.col("source") == "mimic-iii")
+        among = self.is_kept & self._where(pl.col("source") == "mimic-iii")
+        groups = self.staged.read(*drafts.GROUP, among=among).hash_rows()
+        among[among] = repeated(groups.to_numpy())
+        three = self.staged.read(*drafts.COLUMNS, among=among)
         self.drop(drafts.superseded_drafts(three), DRAFT)
 
     def drop_repeats(self) -> None:
         """Exact repeats, of the patient and of others."""
-        of_patient, of_others = exact.repeated_texts(self.kept(*exact.COLUMNS))
+        among = self.is_kept
+        among[among] = repeated(self.kept("text_hash").to_series().to_numpy())
+        of_patient, of_others = exact.repeated_texts(self.staged.read(*exact.COLUMNS, among=among))
         self.drop(of_patient, REPEAT)
         self.drop(of_others, REPEAT_OF_OTHER)
 
     def combine(self, carevue_patients: pl.Series) -> dict[str, int]:
         """Join MIMIC-III and MIMIC-IV; returns the notes in every set of the combination."""
-        kept = self.kept("source", "category", "patient")
-        counts = {}
+        kept, counts = self.is_kept, {}
         for name, (condition, reason) in combination_sets(carevue_patients).items():
-            counts[name] = kept.filter(condition).height
+            hit = self._where(condition)
+            counts[name] = int((hit & kept).sum())
             if reason:
-                self.drop_where(condition, reason)
+                self._drop(hit, reason)
         return counts
 
     def drop_persons(self, persons: pl.Series, reason: str) -> dict[str, int]:
         """Take all notes of these persons out; returns persons and notes of the corpus removed."""
-        dropped = self.drop_where(pl.col("person").is_in(persons.unique().implode()), reason)
+        dropped = self._drop(self.persons.is_in(persons.unique().implode()).to_numpy(), reason)
         return {"persons": persons.n_unique(), "notes removed here": dropped}
 
     def fate_of(self, rows: pl.Series) -> pl.Series:
         """What became of the notes with these `row` numbers."""
-        places = np.searchsorted(self._rows, rows.to_numpy())
+        places = np.searchsorted(self.rows, rows.to_numpy())
         return pl.Series("reason", np.array(self.reasons, object)[self.fates[places]], pl.String)
 
     def account(self) -> pl.DataFrame:
         """Notes and words by source and fate."""
+        counted = [
+            part.with_columns(code=pl.Series(self.fates[place]))
+            .group_by(pl.col("source").cast(pl.String), pl.col("code").cast(pl.UInt32))
+            .agg(notes=pl.len(), words=pl.col("num_words").sum().cast(pl.Int64))
+            for (_, part), (_, place) in zip(
+                self.staged.read_pieces("source", "num_words"), self.staged.pieces, strict=True
+            )
+        ]
         reasons = pl.DataFrame({"fate": self.reasons}).with_row_index("code")
         return (
-            self.notes.select("source", "num_words", code=pl.Series(self.fates))
+            pl.concat(counted)
             .group_by("source", "code")
-            .agg(notes=pl.len(), words=pl.col("num_words").sum().cast(pl.Int64))
-            .with_columns(pl.col("source").cast(pl.String), pl.col("code").cast(pl.UInt32))
+            .agg(pl.col("notes").sum(), pl.col("words").sum())
             .join(reasons, on="code")
             .select("source", "fate", "notes", "words")
             .sort("source", "fate")

@@ -7,6 +7,7 @@ import hashlib
 import polars as pl
 
 TRAIN, VALIDATION = "train", "validation"
+_SPLIT = pl.Enum([TRAIN, VALIDATION])
 _SALT = b"clinical_t5x split v1:"
 
 
@@ -40,5 +41,5 @@ def split_persons(person_ids: pl.Series, validation_percent: float) -> pl.DataFr
     splits = [VALIDATION if here else TRAIN for here in chosen]
     return pl.DataFrame(
         {"person_id": persons, "split": splits},
-        schema={"person_id": pl.String, "split": pl.String},
+        schema={"person_id": pl.String, "split": _SPLIT},
     )

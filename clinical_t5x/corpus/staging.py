@@ -29,9 +29,9 @@ from clinical_t5x.corpus.cleaning import clean_whitespace
 from clinical_t5x.corpus.duplicates.signatures import signatures
 from clinical_t5x.corpus.duplicates.staged_lanes import write_lanes
 from clinical_t5x.corpus.keys import key_of, time_of
+from clinical_t5x.corpus.metadata import COLUMNS
 from clinical_t5x.corpus.overlap import BenchmarkGrams, hits_of
 from clinical_t5x.corpus.premises import PremiseIndex
-from clinical_t5x.corpus.selection import COLUMNS
 from clinical_t5x.corpus.sources import NoteSource
 from clinical_t5x.corpus.words import (
     LETTERS_AND_DIGITS,
@@ -304,7 +304,7 @@ def _without_marks(
 
 
 def _with_metadata(notes: pl.DataFrame, num_shards: int) -> pl.DataFrame:
-    """Notes with the numbers that decisions are made on (`selection.COLUMNS`)."""
+    """Notes with the numbers that decisions are made on (`metadata.COLUMNS`)."""
     tokens = words_of(notes.get_column("text"), NOT_BLANK)
     when = pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime")
     return notes.with_columns(

@@ -78,6 +78,16 @@ def distinct(numbers: np.ndarray) -> np.ndarray:
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
+def repeated(numbers: np.ndarray) -> np.ndarray:
+    """Which of some numbers stand in an array more than once (booleans)."""
+    ordered = np.sort(numbers)
+    several = distinct(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(several):
+        return np.zeros(len(numbers), bool)
+    places = np.minimum(np.searchsorted(several, numbers), len(several) - 1)
+    return several[places] == numbers
+
+
 @dataclasses.dataclass(frozen=True)
 class Words:
     """The words of D texts.

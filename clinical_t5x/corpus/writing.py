@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from etils import epath
 
 from clinical_t5x.corpus import memory
+from clinical_t5x.corpus.splits import TRAIN, VALIDATION
 from clinical_t5x.corpus.words import mixed
 
 DOCUMENT_COLUMNS = (
@@ -27,7 +28,7 @@ def shard_path(documents: epath.Path, split: str, shard: int, num_shards: int) -
 
 
 def write_shards(
-    kept: pl.DataFrame,
+    kept: Mapping[tuple, pl.DataFrame],
     persons: pl.DataFrame,
     texts: Path,
     documents: epath.Path,
@@ -36,7 +37,7 @@ def write_shards(
     """Write all documents; yields the documents written, shard by shard.
 
     Args:
-        kept: the documents: row, shard, split.
+        kept: (shard,) -> its documents: row and split.
         persons: patient_id and person_id of the patients who are not their own persons.
         texts: directory of staged texts.
         documents: directory to write to (must exist).
@@ -44,16 +45,16 @@ def write_shards(
     """
     # Footers are read once; open files would be too many for a large corpus.
     pieces = [(path, pq.read_metadata(path)) for path in sorted(texts.glob("*.parquet"))]
-    by_shard = kept.partition_by("shard", as_dict=True, include_key=False)
+    none = next(iter(kept.values())).clear()
 
     def write(shard: int) -> int:
-        here = by_shard.get((shard,), kept.clear().drop("shard"))
+        here = kept.get((shard,), none)
         parts = [
             _row_group(path, metadata, shard).join(here, on="row", how="inner")
             for path, metadata in pieces
         ]
         table = _as_documents(pl.concat(parts), persons)
-        for split in ("train", "validation"):
+        for split in (TRAIN, VALIDATION):
             part = table.filter(pl.col("split") == split).select(DOCUMENT_COLUMNS)
             with shard_path(documents, split, shard, num_shards).open("wb") as file:
                 part.write_parquet(file, statistics=False)

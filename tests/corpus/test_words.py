@@ -1,3 +1,4 @@
+import collections
 import re
 
 import numpy as np
@@ -5,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinical_t5x.corpus.words import HashSet, words_of
+from clinical_t5x.corpus.words import HashSet, repeated, words_of
 
 
 def split_by_hand(text):
@@ -64,3 +65,10 @@ def test_a_hash_set_finds_its_members():
     assert places.tolist() == list(range(2000, 2500))
     assert (table.hashes[index] == members).all()
     assert [len(part) for part in HashSet(members[:0]).find(others)] == [0, 0]
+
+
+@given(st.lists(st.integers(0, 12) | st.integers(0, 2**64 - 1)))
+def test_numbers_that_stand_there_more_than_once_are_told_from_others(numbers):
+    counts = collections.Counter(numbers)
+    found = repeated(np.array(numbers, np.uint64))
+    assert found.tolist() == [counts[number] > 1 for number in numbers]

@@ -26,7 +26,7 @@ SETS = {
 
 
 class Note(NamedTuple):
-    """What is known of a note when its fate is decided; numbers as in `selection.COLUMNS`.
+    """What is known of a note when its fate is decided; numbers as in `metadata.COLUMNS`.
 
     Attributes:
         combination: which of `SETS` it is in; -1 where nothing is combined.

@@ -77,9 +77,8 @@ def of_job(
         counted[label].add(staging.Counts.from_json(json.loads(piece["counts"])))
         seen[label] += 1
         total += digest.SetDigest.from_json(piece["digest"])
-    fates = _Fates([fate for piece in pieces for fate in piece["fates"]])
+    account = _account([fate for piece in pieces for fate in piece["fates"]])
     usable = sum(counts.rows[staging.USABLE] for counts in counted.values())
-    account = fates.account()
     accounted = account.get_column("notes").sum()
     kept = account.filter(fate=KEPT).get_column("notes").sum()
     if dict(seen) != dict(batches) or usable != accounted or kept != total.documents:
@@ -87,24 +86,19 @@ def of_job(
             f"{sum(batches.values())} batches with {usable} usable rows were read; {seen.total()} "
             f"with {accounted} are accounted for, {kept} kept, {total.documents} written"
         )
-    stages = accounts.stages_of(counted, fates)
+    stages = accounts.stages_of(counted, account)
     last = [name for name, _ in STAGES].index(_LAST_STAGE) - len(STAGES) + 1
     return {
         "inputs": accounts.with_rows(described, counted),
         "stages": stages[: last or None],
-        "counts": accounts.counts_of(counted, fates),
+        "counts": accounts.counts_of(counted, account),
         "after_exact_duplicates": total.to_json(),
     }
 
 
-class _Fates:
-    """Notes and words by source and fate, as `accounts` reads them off a selection."""
-
-    def __init__(self, fates: Sequence[Sequence]):
-        self._fates = fates
-
-    def account(self) -> pl.DataFrame:
-        schema = {"source": pl.String, "fate": pl.String, "notes": pl.Int64, "words": pl.Int64}
-        table = pl.DataFrame(self._fates, schema=schema, orient="row")
-        both = table.group_by("source", "fate").agg(pl.col("notes", "words").sum())
-        return both.sort("source", "fate")
+def _account(fates: Sequence[Sequence]) -> pl.DataFrame:
+    """Notes and words by source and fate, as `Selection.account` gives them."""
+    schema = {"source": pl.String, "fate": pl.String, "notes": pl.Int64, "words": pl.Int64}
+    table = pl.DataFrame(fates, schema=schema, orient="row")
+    both = table.group_by("source", "fate").agg(pl.col("notes", "words").sum())
+    return both.sort("source", "fate")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-_GROUP = ("charttime", "patient", "category", "author")
-COLUMNS = ("row", "stored", *_GROUP)
+GROUP = ("charttime", "patient", "category", "author")
+COLUMNS = ("row", "stored", *GROUP)
 
 
 def superseded_drafts(notes: pl.DataFrame) -> pl.Series:
@@ -26,11 +26,11 @@ def superseded_drafts(notes: pl.DataFrame) -> pl.Series:
         notes.lazy()
         .select(COLUMNS)
         .filter(pl.col("charttime") != 0, pl.col("author") != 0)
-        .filter(pl.len().over(_GROUP) > 1)
+        .filter(pl.len().over(GROUP) > 1)
         .sort("stored", "row")
         .with_columns(
-            complete=(pl.col("stored") != 0).all().over(_GROUP),
-            last=pl.col("row").last().over(_GROUP),
+            complete=(pl.col("stored") != 0).all().over(GROUP),
+            last=pl.col("row").last().over(GROUP),
         )
         .filter(pl.col("complete"), pl.col("row") != pl.col("last"))
         .sort("row")
