@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> int | None:
     files = note_files(arguments, arguments.exclude_patients)
     takeover = Takeover(epath.Path(arguments.staged).expanduser()) if arguments.staged else None
     data_home = storage.data_home(arguments.data_dir)
+    vocabulary = _vocabulary(arguments.vocabulary, data_home) if arguments.vocabulary else None
     directory = pipeline.corpus_directory(data_home, options.name)
     say(f"Preparing the corpus {directory} from")
     announce(files)
@@ -58,6 +59,8 @@ def main(argv: Sequence[str]) -> int | None:
         pipeline.prepare_corpus(files, options, directory, on_stage=_stage_bar, takeover=takeover)
         say(f"The corpus took {time.monotonic() - started:.0f} s.")
     data_sets = _build_data_sets(directory, files.physionet, data_home)
+    if vocabulary is not None:
+        _count_tokens(directory, vocabulary)
     manifest = storage.read_json(directory / "manifest.json")
     _report(manifest, storage.read_json(directory / "leakage.json"))
     say(f"Corpus: {directory}")
@@ -108,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="leave out the patients of a list, such as n2c2's subject ids (may be repeated)",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="NAME",
+        help="count the corpus' tokens too, with this vocabulary (a name, or a path of a model)",
     )
     return parser
 
@@ -184,6 +192,29 @@ def _build_data_sets(
 
     say("Building the TFDS data sets")
     return build_all(corpus_dir=directory, physionet=physionet, data_dir=data_home)
+
+
+def _vocabulary(spec: str, data_home: epath.Path) -> Any:
+    """The vocabulary of that name or file, which is read: not after hours if it is not there."""
+    from clinical_t5x.data.vocabulary_comparison.named import named_vocabulary
+
+    named = named_vocabulary(spec, data_home)
+    _ = named.vocabulary.vocab_size
+    return named
+
+
+def _count_tokens(directory: epath.Path, vocabulary: Any) -> None:
+    """Put the tokens of every split and category into the manifest and the data report."""
+    from clinical_t5x.corpus import report
+    from clinical_t5x.data import token_counts
+
+    if token_counts.is_counted(directory, vocabulary.vocabulary):
+        say(f"Its tokens of {vocabulary.label} are counted already.")
+        return
+    manifest = token_counts.with_tokens(directory, vocabulary)
+    storage.write_json_atomically(directory / "manifest.json", manifest)
+    leakage = storage.read_json(directory / "leakage.json")
+    report.write_page(manifest, leakage, directory / "report.html")
 
 
 def _report(manifest: dict, leakage: dict) -> None:

@@ -55,6 +55,35 @@ def test_another_hospitals_notes(tmp_path):
     assert "It is there already" in again.stdout
 
 
+def test_tokens_are_counted_once_a_vocabulary(tmp_path):
+    notes = notes_file(tmp_path / "notes.jsonl", 60)
+    options = ("--data_dir", tmp_path / "data")
+    arguments = (
+        "--notes", notes, "--columns", "text=text,id=id,patient=who", "--name", "ward", *options,
+    )  # fmt: skip
+    assert run(*arguments).returncode == 0
+    corpus = tmp_path / "data" / "corpus" / "ward"
+    before = storage.read_json(corpus / "manifest.json")
+    trained = subprocess.run(
+        [sys.executable, "-m", "clinical_t5x.vocabulary", "--corpus", "ward", "--name", "ward",
+         "--size", "400", *map(str, options)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    counting = run(*arguments, "--vocabulary", "ward", "--json")
+    assert counting.returncode == 0, counting.stderr
+    assert "It is there already" in counting.stdout
+    manifest = storage.read_json(corpus / "manifest.json")
+    assert manifest["tokens"]["vocabulary"] == "ward"
+    assert manifest["content_sha256"] == before["content_sha256"]
+    tokens = sum(split["tokens"] for split in manifest["splits"].values())
+    assert tokens > 60 * 60
+    assert f"{tokens:,} tokens of the vocabulary ward" in (corpus / "report.html").read_text()
+    assert json.loads(counting.stdout.splitlines()[-1])["splits"] == manifest["splits"]
+    assert "counted already" in run(*arguments, "--vocabulary", "ward").stdout
+    assert storage.read_json(corpus / "manifest.json") == manifest
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -64,6 +93,7 @@ def test_another_hospitals_notes(tmp_path):
         (("--notes", "NOTES", "--columns", "text=body"), "has no column 'body'"),
         (("--notes", "NOTES", "--validation_percent", "120"), "--validation_percent is 120"),
         (("--notes", "EMPTY/none.csv"), "does not exist"),
+        (("--notes", "NOTES", "--vocabulary", "none"), "there is no vocabulary 'none'"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_2(tmp_path, arguments, message):

@@ -6,7 +6,6 @@ what boiler-plate is comes from the raw data, counted while they were read (`ove
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import os
 from typing import Any
@@ -16,6 +15,7 @@ import polars as pl
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus import threads
 from clinical_t5x.corpus.overlap import (
     BOILERPLATE_PATIENTS,
     DECIDING_SPLIT,
@@ -121,11 +121,10 @@ def _grams_in(
     num_documents = 0
     paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
     look = functools.partial(_grams_in_file, benchmarks=benchmarks)
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        for found, count in pool.map(look, paths):
-            num_documents += count
-            for size, grams in found.items():
-                seen[size][grams] = True
+    for found, count in threads.in_order(look, paths, _WORKERS):
+        num_documents += count
+        for size, grams in found.items():
+            seen[size][grams] = True
     return seen, num_documents
 
 

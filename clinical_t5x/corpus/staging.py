@@ -10,7 +10,6 @@ not done again when preparation is restarted.
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import json
 import os
@@ -24,7 +23,15 @@ import pyarrow.parquet as pq
 
 from clinical_t5x import storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import csv_blocks, deid_blanks, deid_tags, digest, identity, readers
+from clinical_t5x.corpus import (
+    csv_blocks,
+    deid_blanks,
+    deid_tags,
+    digest,
+    identity,
+    readers,
+    threads,
+)
 from clinical_t5x.corpus.cleaning import clean_whitespace
 from clinical_t5x.corpus.duplicates.signatures import signatures
 from clinical_t5x.corpus.duplicates.staged_lanes import write_lanes
@@ -164,28 +171,16 @@ def stage_source(
         options: what to do to the notes.
         counts: added to.
     """
-    waiting: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        try:
-            for batch_number, unparsed in enumerate(readers.read_batches(source)):
-                task = pool.submit(
-                    stage_batch, unparsed, source, (number, batch_number), directory, options
-                )
-                waiting.append((unparsed.file_bytes, task))
-                # A few batches in flight keep the cores busy and the memory bounded.
-                while len(waiting) > _WORKERS:
-                    yield _finish(waiting, counts)
-            while waiting:
-                yield _finish(waiting, counts)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
+    def stage(numbered: tuple[int, readers.Unparsed]) -> tuple[int, Counts]:
+        batch, unparsed = numbered
+        found = stage_batch(unparsed, source, (number, batch), directory, options)
+        return unparsed.file_bytes, found
 
-def _finish(waiting: collections.deque, counts: Counts) -> int:
-    file_bytes, task = waiting.popleft()
-    counts.add(task.result())
-    return file_bytes
+    batches = enumerate(readers.read_batches(source))
+    for file_bytes, found in threads.in_order(stage, batches, _WORKERS):
+        counts.add(found)
+        yield file_bytes
 
 
 def stage_batch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from etils import epath
 
-from clinical_t5x.corpus import memory
+from clinical_t5x.corpus import memory, threads
 from clinical_t5x.corpus.splits import TRAIN, VALIDATION
 from clinical_t5x.corpus.words import mixed
 
@@ -63,8 +62,7 @@ def write_shards(
         memory.give_back()
         return count
 
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        yield from pool.map(write, range(num_shards))
+    yield from threads.in_order(write, range(num_shards), _WORKERS)
 
 
 def _as_documents(notes: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
@@ -89,12 +87,17 @@ def _row_group(path: Path, metadata: pq.FileMetaData, number: int) -> pl.DataFra
 def content_sha256(documents: epath.Path) -> str:
     """SHA-256 over the documents' content, independent of how Parquet stores it: 64 hex digits."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in documents.iterdir() if path.suffix == ".parquet"):
+    paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
+    frames = threads.in_order(_read, paths, 1)  # one is read while another is hashed
+    for path, frame in zip(paths, frames, strict=True):
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            frame = pl.read_parquet(file)
         for column in DOCUMENT_COLUMNS:
             values = frame.get_column(column).cast(pl.String)
             digest.update(values.str.join("\x1e").cast(pl.Binary).item())
             digest.update(b"\x1d")
     return digest.hexdigest()
+
+
+def _read(path: epath.Path) -> pl.DataFrame:
+    with path.open("rb") as file:
+        return pl.read_parquet(file)

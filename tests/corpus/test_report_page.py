@@ -232,6 +232,19 @@ def test_summary_says_what_it_is_and_what_left(manifest):
     assert "rows that cannot be a note (10), notes of the benchmarks' persons (59)." in text
 
 
+def test_tokens_stand_where_they_were_counted(manifest):
+    assert "tokens" not in page(manifest, _leakage(0))
+    manifest["tokens"] = {"vocabulary": "clinical", "vocabulary_sha256": "01" * 32}
+    for split, tokens in (("train", 123_456), ("validation", 7_890)):
+        manifest["splits"][split]["tokens"] = tokens
+    for category, tokens in (("Radiology", 75_000), ("ECG", 56_346)):
+        manifest["categories"][category]["tokens"] = tokens
+    text = page(manifest, _leakage(0))
+    for shown in ("131,346 tokens of the vocabulary clinical", "123,456", "7,890", "75,000"):
+        assert shown in text
+    assert re.search(r"75,000</td>\s*<td[^>]*>1\.50</td>", text)
+
+
 def test_several_reasons_of_a_stage_are_told_apart(manifest):
     text = _parsed(page(manifest, _leakage(0))).text
     assert "person of radqa: 41 notes, 4,111 words" in text

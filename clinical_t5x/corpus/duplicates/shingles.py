@@ -7,7 +7,6 @@ at a time, so that memory holds a few thousand sets.
 
 from __future__ import annotations
 
-import concurrent.futures
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from clinical_t5x.corpus import kernels
+from clinical_t5x.corpus import kernels, threads
 from clinical_t5x.corpus.duplicates.signatures import SHINGLE_WORDS
 from clinical_t5x.corpus.words import LETTERS_AND_DIGITS, distinct, words_of
 
@@ -62,10 +61,9 @@ def named(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _write_sets(pieces: Sequence[Piece], file: BinaryIO) -> np.ndarray:
     """Write the shingles of all notes; returns how many each has."""
     counts = [np.zeros(0, np.int64)]
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
-        for shingles, of_notes in pool.map(_sets_of, pieces):
-            file.write(shingles.tobytes())
-            counts.append(of_notes)
+    for shingles, of_notes in threads.in_order(_sets_of, pieces, _WORKERS):
+        file.write(shingles.tobytes())
+        counts.append(of_notes)
     return np.concatenate(counts)
 
 

@@ -153,6 +153,11 @@ def _category_table(categories: Mapping[str, Any], most: int) -> str:
         for row in listed
     ]
     headings = ["Category", "documents", "share", "words", "share", "words a document"]
+    if any(row.tokens for row in listed):
+        headings += ["tokens", "tokens a word"]
+        for cells, row in zip(rows, listed, strict=True):
+            a_word = f"{row.tokens / row.words:.2f}" if row.words else ""
+            cells += [number(row.tokens), a_word]
     count = f"{len(categories):,} {'category' if len(categories) == 1 else 'categories'}"
     return webpage.table(headings, rows, f"{count}, by words", row_headings=True)
 
@@ -265,7 +270,8 @@ def splits_section(manifest: Mapping[str, Any]) -> str:
         return ""
     known = manifest.get("patients_known", True)
     words = facts.totals(splits)["words"]
-    names = ["documents", *(["patients", "persons"] if known else []), "words"]
+    tokens = ["tokens"] if manifest.get("tokens") else []
+    names = ["documents", *(["patients", "persons"] if known else []), "words", *tokens]
     rows = [
         [
             escape(facts.readable(split)),

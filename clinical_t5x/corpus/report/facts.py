@@ -74,11 +74,15 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Category:
-    """Documents and words of a category, or of several that were folded together."""
+    """Documents, words and tokens of a category, or of several that were folded together.
+
+    Tokens are 0 as long as nobody has counted them.
+    """
 
     name: str
     documents: int
     words: int
+    tokens: int = 0
 
 
 def on_one_line(name: Any) -> str:
@@ -112,17 +116,22 @@ def telling(stages: Sequence[Stage]) -> list[Stage]:
 
 
 def totals(splits: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Documents, words and persons of all splits; no person is in two of them."""
+    """Documents, words, tokens and persons of all splits; no person is in two of them."""
     return {
         name: sum(counts.get(name) or 0 for counts in splits.values())
-        for name in ("documents", "words", "persons")
+        for name in ("documents", "words", "tokens", "persons")
     }
 
 
 def folded(categories: Mapping[str, Mapping[str, int]], most: int) -> list[Category]:
     """At most `most` categories, by words; the smallest become one, named "other" and last."""
     rows = [
-        Category(readable(name) or "(none)", counts["documents"], counts["words"])
+        Category(
+            readable(name) or "(none)",
+            counts["documents"],
+            counts["words"],
+            counts.get("tokens") or 0,
+        )
         for name, counts in categories.items()
     ]
     rows.sort(key=lambda row: (-row.words, row.name))
@@ -133,6 +142,7 @@ def folded(categories: Mapping[str, Mapping[str, int]], most: int) -> list[Categ
         f"other ({len(small):,} categories)",
         sum(row.documents for row in small),
         sum(row.words for row in small),
+        sum(row.tokens for row in small),
     )
     return [*large, other]
 

@@ -62,6 +62,9 @@ def _summary(manifest: Mapping[str, Any]) -> list[str]:
     totals = facts.totals(manifest.get("splits") or {})
     about = f" about {totals['persons']:,} persons" if manifest.get("patients_known", True) else ""
     said = [f"{totals['documents']:,} documents with {totals['words']:,} words{about}."]
+    if counted := manifest.get("tokens"):
+        vocabulary = facts.readable(counted["vocabulary"])
+        said.append(f"{totals['tokens']:,} tokens of the vocabulary {vocabulary}.")
     rows, files = facts.note_rows(manifest.get("inputs") or [])
     if files:
         said.append(f"Made from {rows:,} rows of {files:,} {'file' if files == 1 else 'files'}.")
