@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Draw = Callable[[], float]  # random.Random.random, bound: uniform on [0, 1)
 Context = Mapping[str, Any]
@@ -27,6 +27,18 @@ class Slot(str):
     """The name of a context value inside a compiled alternative."""
 
     __slots__ = ()
+
+
+class Sequence(NamedTuple):
+    """A compiled alternative that is not the same each time.
+
+    Attributes:
+        template: its fixed text, with %s where something is filled in.
+        parts: what is filled in, in order: choices (tuples), slots and functions.
+    """
+
+    template: str
+    parts: tuple
 
 
 class Grammar:
@@ -71,14 +83,14 @@ class Grammar:
         return self._compiled[name]
 
     def _choice(self, source: str) -> tuple:
-        """Compile alternatives: a tuple of plain strings and of sequences (lists)."""
+        """Compile alternatives: a tuple of plain strings and of sequences."""
         lines = [line.strip(" ") for line in source.split("\n")] if "\n" in source else [source]
         alternatives = [part for line in lines for part in _split_top(line)]
         if len(lines) > 1:
             alternatives = [part for part in alternatives if part]
         return tuple(self._sequence(alternative) for alternative in alternatives)
 
-    def _sequence(self, source: str) -> str | list:
+    def _sequence(self, source: str) -> str | Sequence:
         parts: list[Any] = []
         position = 0
         while position < len(source):
@@ -95,9 +107,11 @@ class Grammar:
                 )
                 parts.append(source[position:end])
                 position = end
-        if not parts:
-            return ""
-        return parts[0] if len(parts) == 1 and type(parts[0]) is str else parts
+        filled = tuple(part for part in parts if type(part) is not str)
+        if not filled:
+            return "".join(parts)
+        fixed = (part.replace("%", "%%") if type(part) is str else "%s" for part in parts)
+        return Sequence("".join(fixed), filled)
 
     def _reference(self, inner: str) -> Any:
         if inner.startswith("#"):
@@ -158,43 +172,32 @@ def _tenths(start: int, span: int, draw: Draw) -> str:
 
 def expand(choice: tuple, draw: Draw, context: Context) -> str:
     """Write out one random alternative of a compiled rule."""
-    alternative = choice[int(draw() * len(choice))]
-    if type(alternative) is str:
-        return alternative
-    out: list[str] = []
-    _emit(alternative, draw, context, out)
-    return "".join(out)
+    return expand_one(choice[int(draw() * len(choice))], draw, context)
 
 
-def expand_one(alternative: str | list, draw: Draw, context: Context) -> str:
+def expand_one(alternative: str | Sequence, draw: Draw, context: Context) -> str:
     """Write out one given alternative."""
-    if type(alternative) is str:
-        return alternative
-    out: list[str] = []
-    _emit(alternative, draw, context, out)
-    return "".join(out)
+    return alternative if type(alternative) is str else _filled(alternative, draw, context)
 
 
-def _emit(sequence: list, draw: Draw, context: Context, out: list[str]) -> None:
-    for part in sequence:
+def _filled(sequence: Sequence, draw: Draw, context: Context) -> str:
+    template, parts = sequence
+    values = []
+    for part in parts:
         kind = type(part)
-        if kind is str:
-            out.append(part)
-            continue
         if kind is Slot:
             part = context[part]
             kind = type(part)
-            if kind is str:
-                out.append(part)
-                continue
         if kind is tuple:
             part = part[int(draw() * len(part))]
-            if type(part) is str:
-                out.append(part)
-            else:
-                _emit(part, draw, context, out)
+            kind = type(part)
+        if kind is str:
+            values.append(part)
+        elif kind is Sequence:
+            values.append(_filled(part, draw, context))
         else:
-            out.append(part(draw))
+            values.append(part(draw))
+    return template % tuple(values)
 
 
 def pick(items: Any, draw: Draw) -> Any:

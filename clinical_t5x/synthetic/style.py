@@ -81,12 +81,13 @@ def heading(style: Style, name: str) -> str:
     return f"{name[:1].upper()}{name[1:]}-- "
 
 
-_ARTICLE = re.compile(r"\b([Aa]) (?=[aeio]|u(?!ni|ro|se|su|re|ti))")
+# The blank after the article: a pattern that begins with a plain character is found much faster.
+_ARTICLE = re.compile(r" (?<=\b[Aa] )(?=[aeio]|u(?!ni|ro|se|su|re|ti))")
 
 
 def articles(text: str) -> str:
     """Write "an" for "a" where the next word asks for it."""
-    return _ARTICLE.sub(r"\1n ", text)
+    return _ARTICLE.sub("n ", text)
 
 
 def wrapped(text: str, width: int) -> str:
