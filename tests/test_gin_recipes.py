@@ -93,6 +93,14 @@ def test_gin_itself_takes_the_documented_command(name, monkeypatch):
         gin.clear_config()
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_pretraining_begins_without_tensorflow(name):
+    """SeqIO brings it, which is most of the time that imports would take."""
+    configuration, verb, files, _ = _check(name)
+    if verb == "train" and not any("finetune" in file for file in files):
+        assert not {module.partition(".")[0] for module in configuration.modules} & {"seqio", "t5"}
+
+
 @pytest.mark.parametrize("mesh", MESHES)
 def test_mesh_goes_with_a_recipe(mesh):
     _check("clinical_large.gin", f"gin/meshes/{mesh}")

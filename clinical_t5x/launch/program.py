@@ -34,8 +34,9 @@ _COMPUTE_DTYPES = (
     ("clinical_t5x.training.config:RestoreCheckpointConfig", "dtype"),
 )
 
-# Modules of gin files that import TensorFlow, which is done without its start-up lines.
-_BRING_TENSORFLOW = {"seqio", "t5"}
+# Packages of gin files' modules that do not bring TensorFlow. Any other may: then it is imported
+# before, without its start-up lines.
+_WITHOUT_TENSORFLOW = {"__main__", "clinical_t5x", "flax", "jax", "numpy", "optax", "t5x"}
 
 _EXAMPLE_FILES = {
     "train": "gin/clinical_large.gin",
@@ -159,7 +160,7 @@ def _configured(
         program, configuration = _check(asked, tfds_apart)
         for notice in configuration.notices:
             announce(f"note: {notice}")
-        if any(name.partition(".")[0] in _BRING_TENSORFLOW for name in configuration.modules):
+        if not {name.partition(".")[0] for name in configuration.modules} <= _WITHOUT_TENSORFLOW:
             import_tensorflow()
         startup.mark("imports")
         statements = [*asked.statements, *_float32_on_cpu(configuration, announce, platform)]

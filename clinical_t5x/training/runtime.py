@@ -35,7 +35,7 @@ def keep_compiled_programs() -> None:
             _log.info("no compilation cache: %s", error)
             return
         jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def random_key(seed: int, stream: int, *, hardware: bool = False) -> Any:
