@@ -212,9 +212,10 @@ def _count_tokens(directory: epath.Path, vocabulary: Any) -> None:
         say(f"Its tokens of {vocabulary.label} are counted already.")
         return
     manifest = token_counts.with_tokens(directory, vocabulary)
-    storage.write_json_atomically(directory / "manifest.json", manifest)
     leakage = storage.read_json(directory / "leakage.json")
     report.write_page(manifest, leakage, directory / "report.html")
+    # Last: it is what says that they are counted, also after a kill in between.
+    storage.write_json_atomically(directory / "manifest.json", manifest)
 
 
 def _report(manifest: dict, leakage: dict) -> None:
