@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from clinical_t5x.models.attention_kernels import kernel_for
+from clinical_t5x.models.cache import KeyValue
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.dropout import Site, dropout
 from clinical_t5x.models.initial import with_variance
@@ -20,6 +21,11 @@ from clinical_t5x.models.layers import Dense, adapter_of, adapter_site
 # Finite, so that a row with nothing to attend to gives a uniform distribution instead of NaN.
 _MASKED = -1e10
 _NOTHING_DROPPED = {"weights": None, "q": None, "k": None, "v": None, "o": None}
+
+
+def masking(mask: jax.Array) -> jax.Array:
+    """What is added to logits where attention is allowed (True), and where it is not."""
+    return jnp.where(mask, 0.0, _MASKED)
 
 
 class Attention(nnx.Module):
@@ -91,7 +97,7 @@ class Attention(nnx.Module):
             # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
             ones_B = jnp.ones(x_BQD.shape[0])
             logits_BHQK = logits_BHQK + jnp.einsum("b,hqk->bhqk", ones_B, bias_HQK)
-        weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK, mask)
+        weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK + masking(mask))
         mixed_BQHF = jnp.einsum("bhqk,bkhf->bqhf", weights_BHQK, v_BKHF)
         return self._project_out(mixed_BQHF, totals_BHQ.swapaxes(1, 2), kept["o"])
 
@@ -106,45 +112,39 @@ class Attention(nnx.Module):
         kept = None if kept_BHK is None else kept_BHK.swapaxes(1, 2)[..., None]
         return dropout(v_BKHF, kept, self.config.dropout_rate)
 
-    def step_self(self, x_BGD, keys_BGHLF, values_BGHLF, index, bias_HL):
+    def step_self(self, x_BGD, past: KeyValue, index, added_BHGK):
         """One position of self-attention against a cache; the new position is written into it.
 
         Args:
           x_BGD: the new position of each decode.
-          keys_BGHLF: cached keys; positions from `index` on are not read.
-          values_BGHLF: cached values.
+          past: cached keys and values, K = L * G, as `DecodeCache.decoded` has them.
           index: scalar, the new position.
-          bias_HL: relative position bias of the new position to every cached one.
+          added_BHGK: what is added to the logits: bias, and `masking` of what is not a decode's own
+            past.
 
         Returns:
-          `[B, G, D]`, keys, values.
+          `[B, G, D]`, and the cache with the new position.
         """
-        new_key = self.heads(self.key(x_BGD))[:, :, :, None]
-        new_value = self.heads(self.value(x_BGD))[:, :, :, None]
-        keys_BGHLF = jax.lax.dynamic_update_slice_in_dim(keys_BGHLF, new_key, index, axis=3)
-        values_BGHLF = jax.lax.dynamic_update_slice_in_dim(values_BGHLF, new_value, index, axis=3)
-        q_BGHF = self.heads(self.query(x_BGD))
-        logits_BGHL = self._logits("bghf,bghlf->bghl", q_BGHF, keys_BGHLF) + bias_HL
-        written = jnp.arange(keys_BGHLF.shape[3]) <= index
-        weights_BGHL, totals_BGH = self._unnormalised_weights(logits_BGHL, written)
-        mixed_BGHF = jnp.einsum("bghl,bghlf->bghf", weights_BGHL, values_BGHLF)
-        return self._project_out(mixed_BGHF, totals_BGH), keys_BGHLF, values_BGHLF
+        keys_BHFG, values_BHGF = self.project_memory(x_BGD)
+        start = index * x_BGD.shape[1]
+        past = KeyValue(
+            jax.lax.dynamic_update_slice_in_dim(past.key, keys_BHFG, start, axis=3),
+            jax.lax.dynamic_update_slice_in_dim(past.value, values_BHGF, start, axis=2),
+        )
+        return self.step(x_BGD, past, added_BHGK), past
 
     def project_memory(self, memory_BKD):
-        """Keys `[B, H, F, K]` and values `[B, H, K, F]` of an encoded input.
-
-        Both lie as every step's products read them: what is summed over is the last dim but one.
-        """
+        """Keys `[B, H, F, K]` and values `[B, H, K, F]` for steps of decoding."""
         keys = self.heads(self.key(memory_BKD)).transpose(0, 2, 3, 1)
         values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
         return keys, values
 
-    def step_cross(self, x_BGD, keys_BHFK, values_BHKF, mask_BK):
-        """One position of cross-attention; the decodes of an example share its keys and values."""
+    def step(self, x_BGD, memory: KeyValue, added_BHGK):
+        """One position of each decode; the decodes of an example share its keys and values."""
         q_BGHF = self.heads(self.query(x_BGD))
-        logits_BHGK = self._logits("bghf,bhfk->bhgk", q_BGHF, keys_BHFK)
-        weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK, mask_BK[:, None, None])
-        mixed_BHGF = jnp.einsum("bhgk,bhkf->bhgf", weights_BHGK, values_BHKF)
+        logits_BHGK = self._logits("bghf,bhfk->bhgk", q_BGHF, memory.key) + added_BHGK
+        weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK)
+        mixed_BHGF = jnp.einsum("bhgk,bhkf->bhgf", weights_BHGK, memory.value)
         return self._project_out(mixed_BHGF.swapaxes(1, 2), totals_BHG.swapaxes(1, 2))
 
     def _logits(self, equation: str, queries, keys) -> jax.Array:
@@ -152,13 +152,12 @@ class Attention(nnx.Module):
             queries, keys = queries.astype(jnp.float32), keys.astype(jnp.float32)
         return jnp.einsum(equation, queries, keys, preferred_element_type=jnp.float32)
 
-    def _unnormalised_weights(self, logits, mask) -> tuple[jax.Array, jax.Array]:
-        """Numerator and denominator of the softmax over the allowed positions, from float32 logits.
+    def _unnormalised_weights(self, logits) -> tuple[jax.Array, jax.Array]:
+        """Numerator and denominator of the softmax of masked float32 logits.
 
         The division comes after the values are mixed: it is then one a head and query instead of
         one a key, forward and backward.
         """
-        logits = logits + jnp.where(mask, 0.0, _MASKED)
         largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
         weights = jnp.exp(logits - largest)
         return weights.astype(self.config.compute_dtype), jnp.sum(weights, axis=-1)

@@ -12,7 +12,10 @@ import jax.numpy as jnp
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class KeyValue:
-    """Keys and values of one attention, or of a stack of them."""
+    """Keys `[B, H, F, K]` and values `[B, H, K, F]` of one attention, or of a stack of them.
+
+    They lie as a step's products read them: what is summed over is the last dim but one.
+    """
 
     key: jax.Array
     value: jax.Array
@@ -23,18 +26,23 @@ class KeyValue:
 class DecodeCache:
     """The decoder's memory of an encoded batch and of the tokens decoded so far.
 
+    What was decoded is written once and never moved. The decodes of an example stand side by side
+    as keys that all of them read, and each is told which ones are its own past: a beam that goes on
+    from another one takes over that one's list, not its keys and values.
+
     Attributes:
       index: scalar int32, the number of positions written.
-      decoded: a `KeyValue` a layer with `[B, G, H, L, F]`, or one with a leading dim N when
-        scanned.
-      encoded: a `KeyValue` a layer with keys `[B, H, F, K]` and values `[B, H, K, F]` (N first when
-        scanned). It is computed once and has no dim for decodes: all beams of an example read the
-        same keys and values.
+      sources: int32 `[B, G, L]`, the decode that wrote position l of what decode g has behind it;
+        itself from `index` on.
+      decoded: a `KeyValue` a layer, or one with a leading dim N when scanned; K = L * G, and
+        position l of decode g is at l * G + g.
+      encoded: the same of the encoded input. It is computed once and has no dim for decodes.
       encoder_mask: bool `[B, K]`, True where the encoder saw a token.
       scanned: whether the layers are stacked in one array.
     """
 
     index: jax.Array
+    sources: jax.Array
     decoded: Any
     encoded: Any
     encoder_mask: jax.Array
@@ -43,7 +51,14 @@ class DecodeCache:
     @property
     def max_length(self) -> int:
         """The number of positions that fit."""
-        return jax.tree.leaves(self.decoded)[0].shape[-2]
+        return self.sources.shape[-1]
+
+    def is_past(self) -> jax.Array:
+        """Which decoded keys each decode attends to at position `index`, bool `[B, G, L * G]`."""
+        batch, decodes, length = self.sources.shape
+        is_source_BGLG = self.sources[..., None] == jnp.arange(decodes)
+        written_L = jnp.arange(length) <= self.index
+        return (is_source_BGLG & written_L[:, None]).reshape(batch, decodes, length * decodes)
 
     def advance(self, decoded: Any) -> DecodeCache:
         """The cache after one more position was written."""
@@ -51,9 +66,17 @@ class DecodeCache:
 
     def gather_beams(self, sources: jax.Array) -> DecodeCache:
         """Let decode g of example b go on from decode `sources[b, g]` (int `[B, G]`)."""
+        taken_over = jnp.take_along_axis(self.sources, sources[..., None], axis=1)
+        written_L = jnp.arange(self.max_length) < self.index
+        return dataclasses.replace(
+            self, sources=jnp.where(written_L, taken_over, _themselves(self.sources.shape))
+        )
 
-        def gather(array):
-            return jnp.take_along_axis(array, sources[:, :, None, None, None], axis=1)
 
-        gather_all = jax.vmap(gather) if self.scanned else gather
-        return dataclasses.replace(self, decoded=jax.tree.map(gather_all, self.decoded))
+def no_sources(batch: int, num_decodes: int, length: int) -> jax.Array:
+    """`DecodeCache.sources` before anything is decoded."""
+    return _themselves((batch, num_decodes, length))
+
+
+def _themselves(shape: tuple[int, ...]) -> jax.Array:
+    return jax.lax.broadcasted_iota(jnp.int32, shape, 1)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from clinical_t5x.models.activations import RESIDUAL, constrain
-from clinical_t5x.models.attention import Attention
-from clinical_t5x.models.cache import DecodeCache, KeyValue
+from clinical_t5x.models.attention import Attention, masking
+from clinical_t5x.models.cache import DecodeCache, KeyValue, no_sources
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.dropout import Site, draw, dropout, of_layer
 from clinical_t5x.models.initial import with_variance
@@ -88,18 +88,14 @@ class DecoderLayer(nnx.Module):
         y = self.mlp(self.pre_mlp_layer_norm(x_BQD), kept["mlp"])
         return constrain(x_BQD + dropout(y, kept["mapped"], self.rate), RESIDUAL)
 
-    def step(self, x_BGD, decoded: KeyValue, encoded: KeyValue, cache: DecodeCache, bias_HL):
+    def step(self, x_BGD, past: KeyValue, encoded: KeyValue, index, added_BHGK, masking_BHGK):
         """One position of every decode; returns `[B, G, D]` and the layer's new cache."""
         y = self.pre_self_attention_layer_norm(x_BGD)
-        y, keys, values = self.self_attention.step_self(
-            y, decoded.key, decoded.value, cache.index, bias_HL
-        )
+        y, past = self.self_attention.step_self(y, past, index, added_BHGK)
         x_BGD = x_BGD + y
         y = self.pre_cross_attention_layer_norm(x_BGD)
-        x_BGD = x_BGD + self.encoder_decoder_attention.step_cross(
-            y, encoded.key, encoded.value, cache.encoder_mask
-        )
-        return x_BGD + self.mlp(self.pre_mlp_layer_norm(x_BGD)), KeyValue(keys, values)
+        x_BGD = x_BGD + self.encoder_decoder_attention.step(y, encoded, masking_BHGK)
+        return x_BGD + self.mlp(self.pre_mlp_layer_norm(x_BGD)), past
 
 
 def _residual(config: T5Config) -> Site:
@@ -260,27 +256,38 @@ class Decoder(Stack):
             return encoded, KeyValue(keys, values)
 
         _, encoded = self.run(project, encoded_BKD)
-        shape = (batch, num_decodes, config.num_heads, length, config.head_dim)
+        written = num_decodes * length
+        empty = KeyValue(
+            jnp.zeros((batch, config.num_heads, config.head_dim, written), config.compute_dtype),
+            jnp.zeros((batch, config.num_heads, written, config.head_dim), config.compute_dtype),
+        )
         if config.scan_layers:
-            empty = jnp.zeros((self.count, *shape), config.compute_dtype)
-            decoded = KeyValue(empty, empty)
+            decoded = jax.tree.map(lambda array: jnp.stack([array] * self.count), empty)
         else:
-            empty = jnp.zeros(shape, config.compute_dtype)
-            decoded = (KeyValue(empty, empty),) * self.count
+            decoded = (empty,) * self.count
         return DecodeCache(
-            jnp.zeros((), jnp.int32), decoded, encoded, encoder_mask_BK, config.scan_layers
+            jnp.zeros((), jnp.int32),
+            no_sources(batch, num_decodes, length),
+            decoded,
+            encoded,
+            encoder_mask_BK,
+            config.scan_layers,
         )
 
     def step(self, embedded_BGD, cache: DecodeCache) -> tuple[jax.Array, DecodeCache]:
         """Decode one position of every decode; returns `[B, G, D]` and the cache after it."""
         bias_HL = self.relpos_bias.of_step(cache.index, cache.max_length)
+        bias_HK = jnp.repeat(bias_HL, embedded_BGD.shape[1], axis=1)
+        added_BHGK = bias_HK[:, None] + masking(cache.is_past())[:, None]
+        masking_BHGK = masking(cache.encoder_mask)[:, None, None]
 
-        def step(layer, x, layer_cache, cache, bias):
-            return layer.step(x, *layer_cache, cache, bias)
+        def step(layer, x, layer_cache, *shared):
+            return layer.step(x, *layer_cache, *shared)
 
         if self.config.scan_layers:
             per_layer = (cache.decoded, cache.encoded)
         else:
             per_layer = tuple(zip(cache.decoded, cache.encoded, strict=True))
-        x, decoded = self.run(step, embedded_BGD, per_layer, cache, bias_HL)
+        shared = (cache.index, added_BHGK, masking_BHGK)
+        x, decoded = self.run(step, embedded_BGD, per_layer, *shared)
         return self.decoder_norm(x), cache.advance(decoded)

@@ -11,6 +11,7 @@ import pytest
 from jax.ad_checkpoint import print_saved_residuals
 
 from clinical_t5x.interop import t5x_names
+from clinical_t5x.models import cache, decoding
 from clinical_t5x.models.activations import activation_constraint
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
@@ -26,6 +27,9 @@ CONFIG = T5Config(
     num_decoder_layers=2,
     mlp_activations=("gelu", "linear"),
 )
+
+# The shape of what a copy in a program of XLA makes.
+_COPY = re.compile(r"= \w+\[([\d,]+)\]\S* copy\(")
 
 
 def model_of(**changes):
@@ -200,10 +204,51 @@ def test_reordered_beams_go_on_from_their_sources(params, batches, scan):
 def test_beams_share_the_encoded_keys_and_values(params, batches):
     network = model_of().bind(params)
     inputs = batches(3, 2, 12, 6)["encoder_input_tokens"]
-    cache = network.init_cache(inputs, num_decodes=4, max_length=6)
-    assert {kept.key.shape for kept in cache.encoded} == {(2, 2, 16, 12)}
-    assert {kept.value.shape for kept in cache.encoded} == {(2, 2, 12, 16)}
-    assert {array.shape for array in jax.tree.leaves(cache.decoded)} == {(2, 4, 2, 6, 16)}
+    begun = network.init_cache(inputs, num_decodes=4, max_length=6)
+    assert {kept.key.shape for kept in begun.encoded} == {(2, 2, 16, 12)}
+    assert {kept.value.shape for kept in begun.encoded} == {(2, 2, 12, 16)}
+    assert {kept.key.shape for kept in begun.decoded} == {(2, 2, 16, 24)}
+    assert {kept.value.shape for kept in begun.decoded} == {(2, 2, 24, 16)}
+
+
+def test_what_was_decoded_is_never_moved():
+    """Beams that go on from others take over where their past lies; `index` positions are past."""
+    sources = cache.no_sources(1, 3, 4)
+    empty = cache.KeyValue(jnp.zeros((1, 2, 5, 12)), jnp.zeros((1, 2, 12, 5)))
+    begun = cache.DecodeCache(jnp.int32(0), sources, (empty,), (empty,), jnp.ones((1, 3)), False)
+    after_one = begun.advance(begun.decoded).gather_beams(jnp.asarray([[2, 2, 0]]))
+    after_two = after_one.advance(begun.decoded).gather_beams(jnp.asarray([[1, 0, 1]]))
+    np.testing.assert_array_equal(
+        after_two.sources[0], [[2, 1, 0, 0], [2, 0, 1, 1], [2, 1, 2, 2]]
+    )
+    assert after_two.decoded is begun.decoded
+    keys = after_two.is_past().reshape(3, 4, 3)
+    np.testing.assert_array_equal(keys[0].argmax(-1), [2, 1, 0, 0])
+    np.testing.assert_array_equal(keys.sum(-1), [[1, 1, 1, 0]] * 3)
+
+
+def test_no_step_of_decoding_copies_the_cache(params, batches):
+    """In XLA's program the loop's body has no copy as large as one layer's keys.
+
+    It says nothing of other devices' compilers.
+    """
+    model = model_of()
+    batch = batches(3, 2, 12, 64)
+    for decode_fn, decodes in ((decoding.temperature_sample, 1), (decoding.beam_search, 3)):
+
+        def decode(params, batch, decode_fn=decode_fn, decodes=decodes):
+            network = model.bind(params)
+            inputs = batch["encoder_input_tokens"]
+            empty = network.init_cache(inputs, num_decodes=decodes, max_length=64)
+            zeros = jnp.zeros((2, 64), jnp.int32)
+            return decode_fn(zeros, empty, network.decode_step, 1, num_decodes=decodes)
+
+        program = jax.jit(decode).lower(params, batch).compile().as_text()
+        body = program[: program.index("\nENTRY ")]
+        assert "dynamic-update-slice" in body
+        layer = 2 * decodes * 2 * 64 * 16
+        copied = [math.prod(map(int, shape.split(","))) for shape in _COPY.findall(body)]
+        assert not [size for size in copied if size >= layer]
 
 
 def test_bfloat16_stays_close_to_float32(params, batches):
