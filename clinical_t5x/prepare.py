@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int | None:
     say(f"Data report: {directory / 'report.html'}")
     for path in data_sets:
         say(f"Data set: {path}")
-    next_command = "python -m clinical_t5x.vocabulary" + _same_place(arguments)
+    next_command = _next_step(arguments)
     say(f"Next: {next_command}")
     if arguments.json:
         summary = {"corpus": str(directory), "data_sets": [str(path) for path in data_sets]}
@@ -155,6 +155,15 @@ def note_files(arguments: argparse.Namespace, exclusions: Sequence[str] = ()) ->
 
 def _path(named: str | None) -> epath.Path | None:
     return epath.Path(named).expanduser() if named else None
+
+
+def _next_step(arguments: argparse.Namespace) -> str:
+    if arguments.vocabulary is None:
+        return "python -m clinical_t5x.vocabulary" + _same_place(arguments)
+    if not arguments.name == arguments.vocabulary == "clinical":
+        return "register a task for corpus and vocabulary (docs/data.md, another corpus)"
+    tokenize = "python -m clinical_t5x.tokenize --task mimic_pretrain_v1 --module tasks.pretrain"
+    return tokenize + (f" --data_dir {arguments.data_dir}" if arguments.data_dir else "")
 
 
 def _same_place(arguments: argparse.Namespace) -> str:

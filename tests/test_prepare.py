@@ -79,7 +79,9 @@ def test_tokens_are_counted_once_a_vocabulary(tmp_path):
     tokens = sum(split["tokens"] for split in manifest["splits"].values())
     assert tokens > 60 * 60
     assert f"{tokens:,} tokens of the vocabulary ward" in (corpus / "report.html").read_text()
-    assert json.loads(counting.stdout.splitlines()[-1])["splits"] == manifest["splits"]
+    summary = json.loads(counting.stdout.splitlines()[-1])
+    assert summary["splits"] == manifest["splits"]
+    assert summary["next"].startswith("register a task for corpus and vocabulary")
     assert "counted already" in run(*arguments, "--vocabulary", "ward").stdout
     assert storage.read_json(corpus / "manifest.json") == manifest
 

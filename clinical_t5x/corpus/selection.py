@@ -74,11 +74,13 @@ class Selection:
 
     def drop_where(self, condition: pl.Expr, reason: str) -> int:
         """Take the notes out for which an expression over staged columns holds; tells how many."""
-        return self._drop(self._where(condition), reason)
+        return self._drop(self._values(condition), reason)
 
-    def _where(self, condition: pl.Expr) -> np.ndarray:
-        pieces = self.staged.read_pieces(*condition.meta.root_names())
-        return np.concatenate([part.select(condition).to_series().to_numpy() for _, part in pieces])
+    def _values(self, of_note: pl.Expr) -> np.ndarray:
+        """An expression over staged columns, for every note."""
+        columns = dict.fromkeys(of_note.meta.root_names())
+        pieces = self.staged.read_pieces(*columns)
+        return np.concatenate([part.select(of_note).to_series().to_numpy() for _, part in pieces])
 
     def _drop(self, hit: np.ndarray, reason: str) -> int:
         if reason not in self.reasons:
@@ -101,7 +103,7 @@ class Selection:
 
     def drop_drafts(self) -> None:
         """The paper's rule, on MIMIC-III alone."""
-        among = self.is_kept & self._where(pl.col("source") == "mimic-iii")
+        among = self.is_kept & self._values(pl.col("source") == "mimic-iii")
         groups = self.staged.read(*drafts.GROUP, among=among).hash_rows()
         among[among] = repeated(groups.to_numpy())
         three = self.staged.read(*drafts.COLUMNS, among=among)
@@ -117,13 +119,14 @@ class Selection:
 
     def combine(self, carevue_patients: pl.Series) -> dict[str, int]:
         """Join MIMIC-III and MIMIC-IV; returns the notes in every set of the combination."""
-        kept, counts = self.is_kept, {}
-        for name, (condition, reason) in combination_sets(carevue_patients).items():
-            hit = self._where(condition)
-            counts[name] = int((hit & kept).sum())
+        kept, sets = self.is_kept, combination_sets(carevue_patients)
+        in_sets = [condition.cast(pl.UInt8) for condition, _ in sets.values()]
+        # No note is in two sets: the sum has one term, the number of its set.
+        places = self._values(pl.sum_horizontal(n * found for n, found in enumerate(in_sets)))
+        for place, (_, reason) in enumerate(sets.values()):
             if reason:
-                self._drop(hit, reason)
-        return counts
+                self._drop(places == place, reason)
+        return dict(zip(sets, np.bincount(places[kept], minlength=len(sets)).tolist(), strict=True))
 
     def drop_persons(self, persons: pl.Series, reason: str) -> dict[str, int]:
         """Take all notes of these persons out; returns persons and notes of the corpus removed."""

@@ -93,6 +93,15 @@ def test_every_stage_has_something_to_drop_and_its_numbers_add_up(notes, tmp_pat
     assert stages[-1]["words"] == sum(len(text.split()) for text in table.get_column("text"))
 
 
+def test_a_note_without_a_category_is_none_that_iv_has(notes, tmp_path):
+    with_notes(notes, [three(90, 40, "Walked the length of the ward twice.", category="")])
+    manifest, _, _ = prepare(notes, tmp_path / "out")
+    assert "mimic-iii/90" in ids(tmp_path / "out")
+    (before,) = [stage for stage in manifest["stages"] if stage["name"] == "re-saved drafts"]
+    sets = manifest["counts"]["combination"]
+    assert sum(sets.values()) == before["notes"]
+
+
 def test_stages_drop_what_dropped_parquet_says(notes, tmp_path):
     manifest, _, _ = prepare(notes, tmp_path / "out")
     listed = collections.Counter()

@@ -218,9 +218,7 @@ def test_what_was_decoded_is_never_moved():
     begun = cache.DecodeCache(jnp.int32(0), sources, (empty,), (empty,), jnp.ones((1, 3)), False)
     after_one = begun.advance(begun.decoded).gather_beams(jnp.asarray([[2, 2, 0]]))
     after_two = after_one.advance(begun.decoded).gather_beams(jnp.asarray([[1, 0, 1]]))
-    np.testing.assert_array_equal(
-        after_two.sources[0], [[2, 1, 0, 0], [2, 0, 1, 1], [2, 1, 2, 2]]
-    )
+    np.testing.assert_array_equal(after_two.sources[0], [[2, 1, 0, 0], [2, 0, 1, 1], [2, 1, 2, 2]])
     assert after_two.decoded is begun.decoded
     keys = after_two.is_past().reshape(3, 4, 3)
     np.testing.assert_array_equal(keys[0].argmax(-1), [2, 1, 0, 0])
