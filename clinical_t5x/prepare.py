@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -163,29 +164,44 @@ def _next_step(arguments: argparse.Namespace) -> str:
     if not arguments.name == arguments.vocabulary == "clinical":
         return "register a task for corpus and vocabulary (docs/data.md, another corpus)"
     tokenize = "python -m clinical_t5x.tokenize --task mimic_pretrain_v1 --module tasks.pretrain"
-    return tokenize + (f" --data_dir {arguments.data_dir}" if arguments.data_dir else "")
+    return tokenize + _same_place(arguments)
 
 
 def _same_place(arguments: argparse.Namespace) -> str:
     """The options that the next command needs to find this corpus."""
-    name = arguments.name
-    named = f" --corpus {name} --name {name}" if name != "clinical" else ""
-    return named + (f" --data_dir {arguments.data_dir}" if arguments.data_dir else "")
+    name, data_dir = arguments.name, arguments.data_dir
+    words = ["--corpus", name, "--name", name] if name != "clinical" else []
+    words += ["--data_dir", data_dir] if data_dir else []
+    return f" {shlex.join(words)}" if words else ""
 
 
 def announce(files: Any) -> None:
-    """Say which files are read, and what is missing."""
+    """Say which files are read, and what is missing.
+
+    Raises:
+        UserError: only some files of a benchmark are there, or another release of it.
+    """
     for source in files.files:
         only = " (to know the benchmarks' patients)" if source.source in files.evidence_only else ""
         say(f"  {source.path}{only}")
     if not all(source.has_patients for source in files.sources):
         say("No column says whose a note is: every note counts as its own patient.")
     if files.physionet is not None:
+        _check_benchmarks(files.physionet)
         for benchmark, place in _BENCHMARK_FILES.items():
             if not files.has_benchmark(benchmark):
                 say(f"Warning: {place} is not there; {benchmark}'s patients cannot be left out.")
         if "mimic-iii" not in {source.source for source in files.sources}:
             say("Warning: without MIMIC-III nobody knows who RadQA's and CLIP's patients are.")
+
+
+def _check_benchmarks(physionet: epath.Path) -> None:
+    """Refuse now what the data sets could not be built from when the corpus is finished."""
+    from clinical_t5x.data import benchmarks
+
+    for benchmark in benchmarks.FILES:
+        if benchmarks.is_present(benchmark, physionet):
+            benchmarks.files_of(benchmark, physionet)
 
 
 @contextlib.contextmanager
@@ -244,6 +260,32 @@ def _report(manifest: dict, leakage: dict) -> None:
             ("benchmark", "split", "words", "n-grams", "in notes", "in corpus", "beyond"), shared
         )
     say()
+    for warning in _who_may_be_left(manifest):
+        say(f"Warning: {warning}")
+
+
+def _who_may_be_left(manifest: dict) -> Iterator[str]:
+    """What a person must know of benchmarks' and lists' patients who were not found."""
+    from clinical_t5x.corpus.report.safeguards import benchmark_name
+
+    counts = manifest["counts"]
+    kept_on_purpose = manifest["options"]["keep_benchmark_patients"]
+    # Without MIMIC-III no note can be found, which was said before the work began.
+    if "mimic-iii" in counts["notes"] and not kept_on_purpose:
+        for benchmark, found in counts["benchmarks"].items():
+            named = found.get("notes named", 0)
+            missing = named - found.get("notes found in MIMIC-III", 0)
+            if missing:
+                yield (
+                    f"{missing:,} of {named:,} notes that {benchmark_name(benchmark)} names are "
+                    "not in NOTEEVENTS; their patients cannot be left out."
+                )
+    for name, found in counts.get("excluded", {}).items():
+        if not found["persons with notes"]:
+            yield (
+                f"--exclude_patients {name} left nobody out: none of the patients it names has "
+                "notes here."
+            )
 
 
 def say_fates(counts: dict) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from importlib import util
@@ -84,13 +85,13 @@ def _report(manifest: dict, output: epath.Path, arguments: argparse.Namespace) -
 
 def _next_command(arguments: argparse.Namespace, output: epath.Path) -> str:
     """The command that goes on from here, with the same files and options."""
-    words = ["python -m clinical_t5x.prepare"]
+    words = ["python", "-m", "clinical_t5x.prepare"]
     for name in ("physionet", "sources", "notes", "columns"):
         if value := getattr(arguments, name):
-            words.append(f"--{name} {value}")
-    words += ["--deid keep"] if arguments.deid == "keep" else []
+            words += [f"--{name}", value]
+    words += ["--deid", "keep"] if arguments.deid == "keep" else []
     words += ["--paper"] if arguments.paper else []
-    return " ".join([*words, f"--staged {output}"])
+    return shlex.join([*words, "--staged", str(output)])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """The prepare command as a person types it."""
 
+import argparse
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from etils import epath
 
-from clinical_t5x import storage
+from clinical_t5x import prepare, prepare_beam, storage
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,6 +89,27 @@ def test_tokens_are_counted_once_a_vocabulary(tmp_path):
     assert storage.read_json(corpus / "manifest.json") == manifest
 
 
+def test_the_next_command_is_quoted(tmp_path, capsys):
+    notes, home = notes_file(tmp_path / "notes.jsonl", 30), tmp_path / "a data home"
+    prepare.main(["--notes", str(notes), "--name", "a b", "--data_dir", str(home), "--json"])
+    command = json.loads(capsys.readouterr().out.splitlines()[-1])["next"]
+    assert shlex.split(command)[3:] == [
+        "--corpus", "a b", "--name", "a b", "--data_dir", str(home),
+    ]  # fmt: skip
+
+
+def test_the_next_command_after_beam_is_quoted():
+    arguments = argparse.Namespace(
+        physionet=None, sources=None, notes="a file.csv", columns="text=the text", deid="keep",
+        paper=True,
+    )  # fmt: skip
+    command = prepare_beam._next_command(arguments, epath.Path("the output"))
+    assert shlex.split(command)[3:] == [
+        "--notes", "a file.csv", "--columns", "text=the text", "--deid", "keep", "--paper",
+        "--staged", "the output",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -94,6 +118,8 @@ def test_tokens_are_counted_once_a_vocabulary(tmp_path):
         (("--physionet", "EMPTY", "--sources", "mimic-iv"), "discharge.csv.gz is not under"),
         (("--notes", "NOTES", "--columns", "text=body"), "has no column 'body'"),
         (("--notes", "NOTES", "--validation_percent", "120"), "--validation_percent is 120"),
+        (("--notes", "NOTES", "--validation_percent", "0"), "give more than 0, below 100"),
+        (("--notes", "NOTES", "--name", "1.0.0"), "which TFDS takes for a version"),
         (("--notes", "EMPTY/none.csv"), "does not exist"),
         (("--notes", "NOTES", "--vocabulary", "none"), "there is no vocabulary 'none'"),
     ],

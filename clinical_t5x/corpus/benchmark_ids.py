@@ -12,6 +12,7 @@ import functools
 import io
 import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from etils import epath
@@ -25,32 +26,46 @@ _PROJECTS = {
     RADQA: ("radqa", "1.0.0"),
     CLIP: ("mimic-iii-clinical-action", "1.0.0"),
 }
-_PROBES = {MEDNLI: "mli_train_v1.jsonl", RADQA: "train.json", CLIP: "sentence_level.csv"}
-# MedNLI's second test set, of BioNLP 2019, whose premises are sentences of other notes.
-_SHARED_TASK = ("mednli-bionlp19", "1.0.1", "mednli_bionlp19_shared_task.jsonl")
+_CLIP_SENTENCES = "sentence_level.csv"
+# MedNLI's second test set, of BioNLP 2019, whose premises are sentences of other notes. Its labels
+# are not read here; but where they lie alone, the pairs were not downloaded.
+_SHARED_TASK = ("mednli-bionlp19", "1.0.1")
+_SHARED_PAIRS = "mednli_bionlp19_shared_task.jsonl"
+_SHARED_LABELS = "mednli_bionlp19_shared_task_ground_truth.csv"
 # Our names of the splits, and theirs.
 _SPLITS = {
     MEDNLI: {"train": "train", "validation": "dev", "test": "test"},
     RADQA: {"train": "train", "validation": "dev", "test": "test"},
     CLIP: {"train": "train", "validation": "val", "test": "test"},
 }
+_FILES = {
+    MEDNLI: [f"mli_{split}_v1.jsonl" for split in _SPLITS[MEDNLI].values()],
+    RADQA: [f"{split}.json" for split in _SPLITS[RADQA].values()],
+    CLIP: [_CLIP_SENTENCES, *(f"{split}_ids.csv" for split in _SPLITS[CLIP].values())],
+}
+
+# What reading a file of another format ends in.
+_MALFORMED = (ValueError, LookupError, TypeError, SyntaxError, RecursionError, csv.Error)
 
 # A list of strings in single quotes, none of which holds a quote or a backslash.
 _PLAIN_LIST = re.compile(r"\['[^'\\]*'(?:, '[^'\\]*')*\]")
 
 
 def present(physionet: epath.Path, benchmark: str) -> bool:
-    """Whether a benchmark was downloaded."""
-    return sources.find(physionet, *_PROJECTS[benchmark], _PROBES[benchmark]) is not None
+    """Whether a benchmark was downloaded.
+
+    Raises:
+        UserError: only some of its files are there, so that some patients would stay unknown.
+    """
+    return _is_whole(physionet, _PROJECTS[benchmark], _FILES[benchmark])
 
 
 def files(physionet: epath.Path) -> list[tuple[str, epath.Path]]:
-    """Label and path of every file that is read here, of the benchmarks that are there."""
-    names = {
-        MEDNLI: [f"mli_{split}_v1.jsonl" for split in _SPLITS[MEDNLI].values()],
-        RADQA: [f"{split}.json" for split in _SPLITS[RADQA].values()],
-        CLIP: ["sentence_level.csv", *(f"{split}_ids.csv" for split in _SPLITS[CLIP].values())],
-    }
+    """Label and path of every file that is read here, of the benchmarks that are there.
+
+    Raises:
+        UserError: only some files of a benchmark are there.
+    """
     found = [
         (
             "/".join((*_PROJECTS[benchmark], name)),
@@ -58,19 +73,37 @@ def files(physionet: epath.Path) -> list[tuple[str, epath.Path]]:
         )
         for benchmark in BENCHMARKS
         if present(physionet, benchmark)
-        for name in names[benchmark]
+        for name in _FILES[benchmark]
     ]
-    shared = sources.find(physionet, *_SHARED_TASK)
+    shared = _shared_pairs(physionet)
     if shared is not None and present(physionet, MEDNLI):
-        found.append(("/".join(_SHARED_TASK), shared))
+        found.append(("/".join((*_SHARED_TASK, _SHARED_PAIRS)), shared))
     return found
+
+
+def _is_whole(physionet: epath.Path, project: tuple[str, str], names: Sequence[str]) -> bool:
+    """Whether the files of a project are there: all of them, or none."""
+    if not any(sources.find(physionet, *project, name) for name in names):
+        return False
+    for name in names:
+        path = sources.require(physionet, *project, name)
+        if path.is_dir():
+            raise UserError(f"{path} is a directory, not a file; remove it and download the file")
+    return True
+
+
+def _shared_pairs(physionet: epath.Path) -> epath.Path | None:
+    """The pairs of MedNLI's second test set, if it is there."""
+    if not _is_whole(physionet, _SHARED_TASK, (_SHARED_PAIRS, _SHARED_LABELS)):
+        return None
+    return sources.require(physionet, *_SHARED_TASK, _SHARED_PAIRS)
 
 
 def note_ids(physionet: epath.Path, benchmark: str) -> set[str]:
     """ROW_IDs of the MIMIC-III notes that RadQA or CLIP was made from."""
     if benchmark == RADQA:
         articles = [article for split in _SPLITS[RADQA] for article in _radqa(physionet, split)]
-        return {_row_id(article["title"], physionet, RADQA) for article in articles}
+        return {article["note"] for article in articles}
     of_splits = _clip_splits(physionet)
     return set(_clip_sentences(physionet)).union(*of_splits.values())
 
@@ -87,6 +120,9 @@ def texts(physionet: epath.Path, benchmark: str) -> dict[str, list[str]]:
 
     MedNLI's premises and hypotheses (its test split has those of its second test set too), RadQA's
     contexts and questions, CLIP's whole summaries.
+
+    Raises:
+        UserError: a file is not as published, or a split is empty.
     """
     if benchmark == MEDNLI:
         fields = ("sentence1", "sentence2")
@@ -109,11 +145,7 @@ def texts(physionet: epath.Path, benchmark: str) -> dict[str, list[str]]:
             )
             for split in _SPLITS[RADQA]
         }
-    sentences = _clip_sentences(physionet)
-    return {
-        split: _unique("\n".join(sentences[note]) for note in notes if note in sentences)
-        for split, notes in _clip_splits(physionet).items()
-    }
+    return _clip_summaries(physionet)
 
 
 def _unique(values: Any) -> list[str]:
@@ -123,7 +155,7 @@ def _unique(values: Any) -> list[str]:
 def _mednli(physionet: epath.Path, split: str) -> list[dict[str, str]]:
     """The pairs of a split; the test split has those of the second test set too."""
     path = sources.require(physionet, *_PROJECTS[MEDNLI], f"mli_{_SPLITS[MEDNLI][split]}_v1.jsonl")
-    shared = sources.find(physionet, *_SHARED_TASK) if split == "test" else None
+    shared = _shared_pairs(physionet) if split == "test" else None
     return _pairs(path) + (_pairs(shared) if shared is not None else [])
 
 
@@ -131,20 +163,22 @@ def _pairs(path: epath.Path) -> list[dict[str, str]]:
     try:
         # JSON lines end at \n alone; str.splitlines would also cut at U+2028 inside a string.
         records = [json.loads(line) for line in path.read_text().split("\n") if line.strip()]
-        return [
+        pairs = [
             {"sentence1": str(record["sentence1"]), "sentence2": str(record["sentence2"])}
             for record in records
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except _MALFORMED as error:
         raise _not_as_published(path, "JSON lines with sentence1 and sentence2", error) from error
+    _refuse_empty(path, (pair["sentence1"] for pair in pairs), "premise")
+    return pairs
 
 
 def _radqa(physionet: epath.Path, split: str) -> list[dict[str, Any]]:
     path = sources.require(physionet, *_PROJECTS[RADQA], f"{_SPLITS[RADQA][split]}.json")
     try:
-        return [
+        articles = [
             {
-                "title": article["title"],
+                "note": _row_id(str(article["title"]), physionet, RADQA),
                 "paragraphs": [
                     {
                         "context": str(paragraph["context"]),
@@ -155,14 +189,30 @@ def _radqa(physionet: epath.Path, split: str) -> list[dict[str, Any]]:
             }
             for article in json.loads(path.read_text())["data"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except _MALFORMED as error:
         raise _not_as_published(path, "SQuAD's layout (data[].title, paragraphs)", error) from error
+    contexts = (paragraph["context"] for article in articles for paragraph in article["paragraphs"])
+    _refuse_empty(path, contexts, "context")
+    return articles
+
+
+def _clip_summaries(physionet: epath.Path) -> dict[str, list[str]]:
+    """The whole summaries of every split; a split whose documents have no sentences is refused."""
+    sentences = _clip_sentences(physionet)
+    summaries = {}
+    for split, notes in _clip_splits(physionet).items():
+        summaries[split] = _unique(
+            "\n".join(sentences[note]) for note in notes if note in sentences
+        )
+        path = sources.require(physionet, *_PROJECTS[CLIP], f"{_SPLITS[CLIP][split]}_ids.csv")
+        _refuse_empty(path, summaries[split], f"document id of {_CLIP_SENTENCES}")
+    return summaries
 
 
 def _clip_sentences(physionet: epath.Path) -> dict[str, list[str]]:
     """CLIP's sentences by document, tokens joined by one blank."""
-    path = sources.require(physionet, *_PROJECTS[CLIP], _PROBES[CLIP])
-    return _parsed_clip_sentences(physionet, path, path.read_text())
+    path = sources.require(physionet, *_PROJECTS[CLIP], _CLIP_SENTENCES)
+    return _parsed_clip_sentences(physionet, path, _text_of(path))
 
 
 @functools.lru_cache(maxsize=1)  # asked for ids, then for texts
@@ -170,17 +220,19 @@ def _parsed_clip_sentences(
     physionet: epath.Path, path: epath.Path, content: str
 ) -> dict[str, list[str]]:
     rows = csv.reader(io.StringIO(content, newline=""))
-    names = next(rows, [])
+    names: list[str] = []
     documents = collections.defaultdict(list)
     try:
+        names = next(rows, [])
         document, sentence = names.index("doc_id"), names.index("sentence")
         for row in filter(None, rows):
             tokens = _tokens(row[sentence])
             documents[_row_id(row[document], physionet, CLIP)].append(" ".join(tokens))
-    except (ValueError, IndexError, TypeError, SyntaxError) as error:
-        found = ", ".join(names)
-        wanted = f"a table of doc_id and sentence (columns found: {found})"
+    except _MALFORMED as error:
+        # How many names, not which: without a header the first line is a sentence of a note.
+        wanted = f"a table of doc_id and sentence (its first line has {len(names):,} columns)"
         raise _not_as_published(path, wanted, error) from error
+    _refuse_empty(path, documents, "sentence")
     return documents
 
 
@@ -195,7 +247,9 @@ def _clip_splits(physionet: epath.Path) -> dict[str, set[str]]:
     notes = {}
     for split, name in _SPLITS[CLIP].items():
         path = sources.require(physionet, *_PROJECTS[CLIP], f"{name}_ids.csv")
-        notes[split] = {_row_id(line, physionet, CLIP) for line in path.read_text().split()}
+        lines = _text_of(path).split()
+        _refuse_empty(path, lines, "document id")
+        notes[split] = {_row_id(line, physionet, CLIP) for line in lines}
     return notes
 
 
@@ -204,11 +258,24 @@ def _row_id(value: object, physionet: epath.Path, benchmark: str) -> str:
     """An id as NOTEEVENTS writes it: they come as 123, "123" and "123.0"."""
     try:
         return str(int(float(str(value))))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the latter of an infinite number
         raise UserError(
             f"{benchmark} under {physionet} names a note whose id is no NOTEEVENTS ROW_ID; "
             "download the benchmark again"
         ) from error
+
+
+def _text_of(path: epath.Path) -> str:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError as error:
+        raise _not_as_published(path, "UTF-8 text", error) from error
+
+
+def _refuse_empty(path: epath.Path, found: Iterable[str], what: str) -> None:
+    """Refuse a file that has nothing: no corpus overlaps with it, which would prove nothing."""
+    if not any(text.strip() for text in found):
+        raise UserError(f"{path} has no {what}; download it again")
 
 
 def _not_as_published(path: epath.Path, wanted: str, error: Exception) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from etils import epath
 
@@ -16,6 +17,8 @@ _COLUMNS = {
     "subject_id_mimic_iv": "mimic-iv",
 }
 _WHOLE_IDS = "patient_id"
+# A number as tables have it; some programs write 12.0 for 12. Longer ones are no ids.
+_NUMBER = re.compile(r"(\d{1,18})(?:\.0)?")
 
 
 def read_patients(path: epath.Path) -> list[str]:
@@ -25,27 +28,45 @@ def read_patients(path: epath.Path) -> list[str]:
     patient_id (`SOURCE/ID`), or has a MIMIC-III SUBJECT_ID on every line and no header.
 
     Raises:
-        UserError: the file is missing, has no such column, or a cell that is no id.
+        UserError: the file is missing or no table, has no such column, no patient, or a cell that
+            is no id.
     """
+    rows = _rows(path)
+    found = sorted(_patients(rows, path)) if rows else []
+    if not found:
+        raise UserError(
+            f"--exclude_patients {path} names no patient; fill the list, or leave it out"
+        )
+    return found
+
+
+def _rows(path: epath.Path) -> list[list[str]]:
+    """The rows of a table that are not blank, the first one included."""
     try:
         text = path.read_text()
+        rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+        return [row for row in rows if any(cell.strip() for cell in row)]
     except FileNotFoundError as error:
         raise UserError(
             f"--exclude_patients {path} does not exist; name an existing file"
         ) from error
-    except UnicodeDecodeError as error:
+    except IsADirectoryError as error:
+        raise UserError(f"--exclude_patients {path} is a directory; name the file in it") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--exclude_patients {path} is no text file; give a CSV file") from error
-    rows = [row for row in csv.reader(io.StringIO(text.removeprefix("\ufeff"))) if any(row)]
-    if not rows:
-        return []
+
+
+def _patients(rows: list[list[str]], path: epath.Path) -> set[str]:
+    """The patients that the rows of a list name."""
     header = [name.strip().lower() for name in rows[0]]
-    if len(header) == 1 and _whole_number(header[0]):
-        return sorted({f"mimic-iii/{_number(row[0], path)}" for row in rows})
+    if len(header) == 1 and _NUMBER.fullmatch(header[0]):
+        return {f"mimic-iii/{_number(row[0], path)}" for row in rows}
     wanted = {name: place for place, name in enumerate(header) if name in (*_COLUMNS, _WHOLE_IDS)}
     if not wanted:
+        # How many names, not which: the first line may be of a note.
         raise UserError(
-            f"--exclude_patients {path} has no column {', '.join((*_COLUMNS, _WHOLE_IDS))}; "
-            f"columns found: {', '.join(header)[:200]}"
+            f"--exclude_patients {path} has no column {', '.join((*_COLUMNS, _WHOLE_IDS))} "
+            f"(columns found: {len(header):,}); name the column of ids so, or give another file"
         )
     found = set()
     for row in rows[1:]:
@@ -55,14 +76,11 @@ def read_patients(path: epath.Path) -> list[str]:
                 found.add(cell)
             elif cell:
                 found.add(f"{_COLUMNS[name]}/{_number(cell, path)}")
-    return sorted(found)
-
-
-def _whole_number(cell: str) -> bool:
-    return cell.strip().removesuffix(".0").isdecimal()
+    return found
 
 
 def _number(cell: str, path: epath.Path) -> int:
-    if not _whole_number(cell):
+    number = _NUMBER.fullmatch(cell.strip())
+    if number is None:
         raise UserError(f"--exclude_patients {path} has a cell that is no SUBJECT_ID; mend it")
-    return int(cell.strip().removesuffix(".0"))
+    return int(number[1])

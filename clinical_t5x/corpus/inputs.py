@@ -73,9 +73,12 @@ class CorpusInputs:
         """Whether a benchmark lies under the PhysioNet root."""
         return self.physionet is not None and benchmark_ids.present(self.physionet, benchmark)
 
-    def seen(self) -> dict[str, list[int]]:
-        """Size and time of change of every file, by its label."""
-        return {label: _size_and_time(path) for label, path in self.paths()}
+    def seen(self) -> dict[str, list[int | str]]:
+        """Size and time of change of every file, by its label.
+
+        A directory of text files has a digest of its files' names, sizes and times in their place.
+        """
+        return {label: _size_and_change(path) for label, path in self.paths()}
 
     def describe(self) -> list[dict]:
         """Label, SHA-256 and size of every file, for the manifest and the completion mark."""
@@ -99,18 +102,31 @@ class CorpusInputs:
 
 
 def describe_file(label: str, path: epath.Path) -> dict:
-    """Label, SHA-256 and size of a file (or of a directory of text files)."""
-    parts = readers.text_files(path) if path.is_dir() else [path]
-    hashes = [storage.sha256_file(part) for part in parts]
-    names = [part.name for part in parts]
-    whole = hashes[0] if not path.is_dir() else storage.fingerprint([names, hashes])
-    return {"path": label, "sha256": whole, "bytes": _size_and_time(path)[0]}
+    """Label, SHA-256 and size of a file (or of a directory of text files).
+
+    A directory's SHA-256 is one of its files' names, relative to it, and of their SHA-256.
+    """
+    if not path.is_dir():
+        sha256 = storage.sha256_file(path)
+        return {"path": label, "sha256": sha256, "bytes": _size_and_time(path)[0]}
+    parts = readers.text_files(path)
+    names = [part.relative_to(path).as_posix() for part in parts]
+    sha256 = storage.fingerprint([names, list(map(storage.sha256_file, parts))])
+    return {"path": label, "sha256": sha256, "bytes": sum(_size_and_time(p)[0] for p in parts)}
+
+
+def _size_and_change(path: epath.Path) -> list[int | str]:
+    """What is another, as good as certainly, when a file or a directory of text files changed."""
+    if not path.is_dir():
+        return _size_and_time(path)
+    listing = [
+        [part.relative_to(path).as_posix(), *_size_and_time(part)]
+        for part in readers.text_files(path)
+    ]
+    return [sum(size for _, size, _ in listing), storage.fingerprint(listing)]
 
 
 def _size_and_time(path: epath.Path) -> list[int]:
-    if path.is_dir():
-        each = [_size_and_time(part) for part in readers.text_files(path)]
-        return [sum(size for size, _ in each), max((time for _, time in each), default=0)]
     if "://" in os.fspath(path):
         stat = path.stat()
         return [stat.length, int(stat.mtime)]
@@ -199,12 +215,15 @@ def other_notes(path: epath.Path, columns: str | None) -> NoteSource:
     """Another hospital's notes, with the columns that a mapping names.
 
     Columns that are called as the mapping's left sides (`text`, `id`, ...) need not be mapped.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, its name is not UTF-8 or that of one
+            of MIMIC's sources, or a column is missing.
     """
     mapping = _parsed_mapping(columns)
     if not path.exists():
         raise UserError(f"--notes {path} does not exist; name a file or a directory of .txt files")
-    name = re.sub(r"\.(gz|csv|jsonl|ndjson|parquet)", "", path.name)
-    name = re.sub(r"[^\w.-]+", "_", name) or "notes"
+    name = _source_name(readers.require_utf8_name(path))
     file_format = "txt" if path.is_dir() else _format_of(path)
     there = {column.strip().lower() for column in readers.column_names(path, file_format)}
     for known in _MAPPABLE:
@@ -219,6 +238,18 @@ def other_notes(path: epath.Path, columns: str | None) -> NoteSource:
     source = NoteSource(name, path, path.name, note_columns, file_format=file_format)
     sources.find_columns(source, readers.column_names(path, file_format))
     return source
+
+
+def _source_name(path: epath.Path) -> str:
+    """What the corpus calls the notes of a file."""
+    name = re.sub(r"\.(gz|csv|jsonl|ndjson|parquet)", "", path.name)
+    name = re.sub(r"[^\w.-]+", "_", name) or "notes"
+    if name in _MIMIC:  # rules and lists of patients that are MIMIC's would be applied to them
+        raise UserError(
+            f"--notes {path} would be called {name!r} in the corpus, as MIMIC's own notes are; "
+            "rename it, or take MIMIC's notes with --physionet DIR"
+        )
+    return name
 
 
 def _parsed_mapping(columns: str | None) -> dict[str, str]:

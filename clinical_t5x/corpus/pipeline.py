@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager[Cal
 _SEEN = "inputs_seen.json"
 _SHARD_BYTES = 128 << 20
 _MIN_SHARDS = 16
+_LONGEST_NAME = 100  # bytes; file systems take 255, and hidden directories' names add to it
 OVERLAP = ("remove", "refuse", "allow")
 
 
@@ -61,7 +63,8 @@ class CorpusOptions:
 
     Attributes:
         name: the corpus' name.
-        validation_percent: share of persons in the validation split.
+        validation_percent: share of persons in the validation split; above 0, because training a
+            vocabulary and pre-training measure on it.
         deid: "tags" replaces de-identification marks, "keep" leaves them.
         near_duplicates: Jaccard similarity from which on a note is a copy of a later one; 0 keeps
             such copies.
@@ -93,9 +96,9 @@ class CorpusOptions:
         return "allow" if self.paper or self.keep_benchmark_patients else self.overlap
 
     def __post_init__(self):
-        if not 0 <= self.validation_percent < 100:
+        if not 0 < self.validation_percent < 100:
             raise UserError(
-                f"--validation_percent is {self.validation_percent:g}; give 0 or more, below 100"
+                f"--validation_percent is {self.validation_percent:g}; give more than 0, below 100"
             )
         if self.near_duplicates and not 0.3 <= self.near_duplicates <= 1:
             raise UserError(
@@ -104,22 +107,46 @@ class CorpusOptions:
             )
         if self.overlap not in OVERLAP:
             raise UserError(f"--overlap is {self.overlap!r}; give one of {', '.join(OVERLAP)}")
-        if not self.name or self.name.startswith(".") or set(self.name) & set("/*?["):
-            raise UserError(f"--name is {self.name!r}; give a plain directory name")
+        _check_name(self.name)
+
+
+def _check_name(name: str) -> None:
+    """Refuse what cannot name a directory beside others in the data home and among TFDS's."""
+    if not name or name.startswith(".") or set(name) & set("/*?[") or not name.isprintable():
+        raise UserError(f"--name is {name!r}; give a plain directory name")
+    if len(name.encode()) > _LONGEST_NAME:
+        raise UserError(f"--name is longer than {_LONGEST_NAME} bytes; give a shorter one")
+    if re.fullmatch(r"\d+\.\d+\.\d+", name):
+        raise UserError(
+            f"--name is {name!r}, which TFDS takes for a version; give one that is no version, "
+            f"such as v{name}"
+        )
 
 
 def corpus_directory(data_home: epath.Path, name: str) -> epath.Path:
     """Where a corpus lies in the data home.
 
     Raises:
-        UserError: the data home's name is a pattern for libraries, which would find nothing in it.
+        UserError: the data home's name is a pattern for libraries, which would find nothing in it,
+            or a file is where a directory should be.
     """
     if set(os.fspath(data_home)) & set("*?["):
         raise UserError(
             f"the data home is {data_home}; choose one without *, ? and [ in its name (--data_dir "
             "or $CLINICAL_T5X_DATA)"
         )
-    return data_home / "corpus" / name
+    directory = data_home / "corpus" / name
+    if "://" not in os.fspath(directory):
+        _refuse_a_file_at(directory)
+    return directory
+
+
+def _refuse_a_file_at(directory: epath.Path) -> None:
+    there = next(place for place in (directory, *directory.parents) if os.path.lexists(place))
+    if not os.path.isdir(there):
+        raise UserError(
+            f"{there} is no directory; move it away, or choose another --data_dir or --name"
+        )
 
 
 def is_prepared(directory: epath.Path, inputs: CorpusInputs, options: CorpusOptions) -> bool:

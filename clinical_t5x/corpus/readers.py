@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -38,7 +40,7 @@ _EXAM_NAME, _BETWEEN_EXAMS = "exam_name", "; "
 
 
 def _nothing_unreadable() -> pl.DataFrame:
-    return pl.DataFrame(schema={"reason": pl.String, "note_id": pl.String})
+    return _unreadable([])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +50,9 @@ class Batch:
     Attributes:
         notes: `NOTE_COLUMNS`, all strings, "" for missing values.
         find_places: makes `places`.
-        unreadable: the records that are no rows of `notes` at all: reason, and as note_id the
-            record's identifier if it has one that looks like one, otherwise its place. No text.
+        unreadable: the records that are no rows of `notes` at all: reason; as note_id the record's
+            identifier if it has one that looks like one, otherwise its place; the patient's
+            identifier likewise, or ""; and the number of its line (0 of a text file). No text.
         repaired_bytes: bytes that were not UTF-8.
     """
 
@@ -103,14 +106,49 @@ def column_names(path: epath.Path, file_format: str) -> list[str]:
 
 
 def text_files(directory: epath.Path) -> list[epath.Path]:
-    """All .txt files under a directory, sorted."""
-    found = []
-    for path in directory.iterdir():
-        if path.is_dir():
-            found += text_files(path)
-        elif path.name.lower().endswith(".txt"):
-            found.append(path)
+    """All .txt files under a directory, sorted.
+
+    Links are followed, but no directory is read twice, nor one above `directory`: links may lead
+    in circles. A directory has its own path rather than that of a link to it.
+
+    Raises:
+        UserError: a link leads nowhere, or a name is not UTF-8.
+    """
+    found: list[epath.Path] = []
+    walked = {os.fspath(above) for above in Path(_real_path(directory)).parents}
+    directories, links = [directory], []
+    while directories or links:
+        here = directories.pop() if directories else links.pop(0)
+        if (real := _real_path(here)) in walked:
+            continue
+        walked.add(real)
+        for path in sorted(here.iterdir()):
+            is_text = path.name.lower().endswith(".txt")
+            if is_text and path.is_file():
+                found.append(require_utf8_name(path))
+            elif path.is_dir():
+                (links if os.path.islink(path) else directories).append(path)
+            elif is_text:
+                raise UserError(f"{os.fspath(path)!r} is a link to no file; mend or remove it")
     return sorted(found)
+
+
+def _real_path(path: epath.Path) -> str:
+    """A path without links; a bucket has none."""
+    return os.fspath(path) if "://" in os.fspath(path) else os.path.realpath(path)
+
+
+def require_utf8_name(path: epath.Path) -> epath.Path:
+    """The path, if it can be written into a document and a manifest.
+
+    Raises:
+        UserError: its name is not UTF-8.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"the name {os.fspath(path)!r} is not UTF-8; rename it") from error
+    return path
 
 
 def _empty_batch(source: NoteSource) -> Batch:
@@ -138,17 +176,21 @@ def _parse_csv(
     notes = _as_notes(records.table, source, columns)
     if exams is not None:
         notes = _described_by_exams(notes, exams)
-    id_position = positions.get("note_id")
-    unreadable = [(record.reason, _shown_id(record, id_position)) for record in records.block.bad]
+    unreadable = [_described(record, positions) for record in records.block.bad]
     return Batch(
         notes, _places("line", records.lines), _unreadable(unreadable), block.repaired_bytes
     )
 
 
-def _shown_id(record: csv_blocks.BadRecord, id_position: int | None) -> str:
-    there = id_position is not None and id_position < len(record.fields)
-    field = record.fields[id_position] if there else ""
-    return shown_id(field, f"line {record.line}")
+def _described(record: csv_blocks.BadRecord, positions: dict[str, int]) -> tuple:
+    """A row of `Batch.unreadable`. Whose it is matters: a benchmark may name it."""
+
+    def field(column: str) -> str:
+        position = positions.get(column, len(record.fields))
+        return record.fields[position] if position < len(record.fields) else ""
+
+    note_id = shown_id(field("note_id"), f"line {record.line}")
+    return record.reason, note_id, shown_id(field("patient"), ""), record.line
 
 
 def shown_id(field: str, place: str) -> str:
@@ -159,6 +201,12 @@ def shown_id(field: str, place: str) -> str:
     return field.strip() if _IDENTIFIER.fullmatch(field.strip()) else place
 
 
+def is_identifier(column: pl.Expr) -> pl.Expr:
+    """Where `shown_id` would show a column's value."""
+    value = column.str.strip_chars()
+    return value.str.contains(r"^[A-Za-z0-9_.-]{1,40}$") & value.str.contains("[0-9]")
+
+
 def _places(unit: str, numbers: Callable[[], pl.Series | Sequence[int]]) -> Callable:
     def find() -> pl.Series:
         return f"{unit} " + pl.Series("place", numbers(), dtype=pl.Int64).cast(pl.String)
@@ -166,8 +214,9 @@ def _places(unit: str, numbers: Callable[[], pl.Series | Sequence[int]]) -> Call
     return find
 
 
-def _unreadable(records: list[tuple[str, str]]) -> pl.DataFrame:
-    return pl.DataFrame(records, schema=_nothing_unreadable().schema, orient="row")
+def _unreadable(records: list[tuple]) -> pl.DataFrame:
+    schema = {"reason": pl.String, "note_id": pl.String, "patient": pl.String, "number": pl.Int64}
+    return pl.DataFrame(records, schema=schema, orient="row")
 
 
 def exam_names(details: NoteSource) -> pl.DataFrame:
@@ -250,7 +299,7 @@ def _parse_jsonl(lines: bytes, first_line: int, source: NoteSource, keys: dict[s
             continue
         record = _json_object(line)
         if record is None:
-            unreadable.append((NOT_JSON, f"line {number}"))
+            unreadable.append((NOT_JSON, f"line {number}", "", number))
             continue
         numbers.append(number)
         for note_column, key in keys.items():
@@ -271,7 +320,7 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 
 
 def _as_text(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # NaN, as pandas writes what is missing
         return ""
     # JSON can escape half a surrogate pair, which no file can hold.
     text = value if isinstance(value, str) else json.dumps(value)
@@ -355,6 +404,8 @@ def _as_strings(column: pa.Array) -> tuple[pl.Series, int]:
         except pa.ArrowInvalid:
             column = column.cast(pa.binary())
     series = pl.Series(column)
+    if series.dtype.is_float():
+        series = series.fill_nan(None)
     if series.dtype != pl.Binary:
         return series.cast(pl.String).fill_null(""), 0
     pairs = [csv_blocks.to_utf8(value or b"") for value in series]
@@ -383,7 +434,7 @@ def _parse_txt(files: dict[epath.Path, bytes], source: NoteSource) -> Batch:
     for path, data in files.items():
         note_id = path.relative_to(source.path).as_posix()[: -len(".txt")]
         if csv_blocks.is_utf16(data):
-            unreadable.append((UTF16, note_id))
+            unreadable.append((UTF16, note_id, "", 0))
             continue
         text, repaired = csv_blocks.to_utf8(data)
         ids.append(note_id)

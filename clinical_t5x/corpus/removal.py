@@ -124,9 +124,12 @@ def drop_listed_persons(
 
 
 def _patients_of_iii_notes(selection: Selection, scratch: Path) -> pl.DataFrame:
-    """Columns note and patient (keys) of all MIMIC-III rows, those that are no notes included."""
+    """Columns note and patient (keys) of all MIMIC-III rows that tell whose they are.
+
+    Those that are no notes are included: a benchmark may name them.
+    """
     dropped = scan_pieces(scratch / "dropped").collect()
-    dropped = dropped.select(
+    dropped = dropped.filter(~pl.col("patient_id").is_in(["", "mimic-iii/"])).select(
         "source", note=key_of(pl.col("note_id")), patient=key_of(pl.col("patient_id"))
     )
     of_iii = pl.col("source") == "mimic-iii"

@@ -77,7 +77,8 @@ _DETAIL_COLUMNS = {
     "value": "field_value",
     "ordinal": "field_ordinal",
 }
-_LONGEST_NAME = 60
+# What the name of a column may be in a message: a note's first words are longer, or more.
+_LONGEST_NAME, _MOST_WORDS = 40, 3
 
 
 def candidates(physionet: epath.Path, slug: str, version: str, file: str) -> list[epath.Path]:
@@ -190,8 +191,15 @@ def find_columns(source: NoteSource, found: Sequence[str]) -> dict[str, int]:
 def listed(columns: Sequence[str]) -> str:
     """Column names for a message; none of them where the first line may be a note, not a header."""
     names = [name.strip() for name in columns]
-    if any(len(name) > _LONGEST_NAME or not name.isprintable() for name in names) or any(
-        name[:1].isdecimal() for name in names
-    ):
+    if not all(map(_may_be_a_name, names)):
         return "none (the first line looks like a row, not like column names)"
     return ", ".join(names)[:400] or "none"
+
+
+def _may_be_a_name(text: str) -> bool:
+    return (
+        len(text) <= _LONGEST_NAME
+        and len(text.split()) <= _MOST_WORDS
+        and text.isprintable()
+        and not text[:1].isdecimal()
+    )

@@ -212,12 +212,13 @@ def stage_batch(
         _refuse_unusable(notes, batch, source)
     unreadable = collections.Counter(batch.unreadable.get_column("reason"))
     counts = Counts(unreadable, repaired_bytes=batch.repaired_bytes)
+    usable = notes.filter(pl.col("dropped").is_null()).drop("dropped", "is_error")
+    usable, counts.deid_kinds = _without_marks(usable, source, options)
+    usable, notes = _without_empty(usable, notes)
     for reason, rows in notes.get_column("dropped").value_counts().iter_rows():
         counts.rows[USABLE if reason is None else reason] += rows
     _dropped(notes, batch, source).write_parquet(directory / "dropped" / f"{piece}.parquet")
 
-    usable = notes.filter(pl.col("dropped").is_null()).drop("dropped", "is_error")
-    usable, counts.deid_kinds = _without_marks(usable, source, options)
     usable = _with_metadata(usable, options.num_shards)
     _write_matches(usable, directory, piece, options)
     texts = _texts(usable)
@@ -242,6 +243,10 @@ def _checked(
         row=pl.col("index").cast(pl.UInt64) + first_row,
         source=pl.lit(source.source),
     )
+    # Manifest and report list the categories: where fields have slipped, none is better than text.
+    category = pl.col("category")
+    is_text = (category.str.len_chars() > 60) | (category.str.count_matches(r"\s+") > 5)
+    notes = notes.with_columns(category=pl.when(is_text).then(pl.lit("")).otherwise(category))
     if "note_id" not in source.columns and source.file_format != "txt":
         notes = notes.with_columns(note_id=pl.format(f"{place[1]}-{{}}", pl.col("index")))
     if not source.has_patients:
@@ -260,27 +265,34 @@ def _checked(
 def _dropped(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> pl.DataFrame:
     """The rows that are no notes, without text: source, note_id, patient_id and reason.
 
-    A row without an id has its place in the file in its stead.
+    A row without an id has its place in the file in its stead; so has one without a patient whose
+    id looks like none, as its fields may have slipped.
     """
-    if (notes.get_column("note_id") == "").any():
-        there = pl.when(pl.col("note_id") == "").then(batch.places).otherwise("note_id")
-        notes = notes.with_columns(note_id=there)
+    slipped = (pl.col("dropped") == NO_PATIENT) & ~readers.is_identifier(pl.col("note_id"))
+    unnamed = (pl.col("note_id") == "") | slipped.fill_null(value=False)
+    if notes.select(unnamed.any()).item():
+        notes = notes.with_columns(note_id=pl.when(unnamed).then(batch.places).otherwise("note_id"))
     rows = notes.filter(pl.col("dropped").is_not_null())
-    records = batch.unreadable.with_columns(source=pl.lit(source.source), patient_id=pl.lit(""))
+    whose = pl.concat_str(pl.lit(f"{source.source}/"), "patient")
+    records = batch.unreadable.with_columns(
+        source=pl.lit(source.source),
+        patient_id=pl.when(pl.col("patient") == "").then(pl.lit("")).otherwise(whose),
+    )
     columns = ("source", "note_id", "patient_id", "reason")
     return pl.concat([rows.rename({"dropped": "reason"}).select(columns), records.select(columns)])
 
 
 def _refuse_unusable(notes: pl.DataFrame, batch: readers.Batch, source: NoteSource) -> None:
     """The --strict rule: a row that cannot be a note ends the job (errors and blanks may be)."""
-    worst = batch.unreadable.select("reason", "note_id").rows()
+    worst = batch.unreadable.select("number", "reason", "note_id").rows()
     for row, reason in enumerate(notes.get_column("dropped")):
         if reason not in (None, ERROR_FLAG, EMPTY_TEXT):
-            note_id = notes.get_column("note_id")[row]
-            worst.append((reason, readers.shown_id(note_id, batch.places[row])))
+            note_id, place = notes.get_column("note_id")[row], batch.places[row]
+            number = int(place.rpartition(" ")[2] or 0)
+            worst.append((number, reason, readers.shown_id(note_id, place)))
             break
     if worst:
-        reason, where = worst[0]
+        _, reason, where = min(worst)
         raise UserError(
             f"{source.path} has a row that cannot be used: {where}: {reason}; mend the file, or "
             "leave out --strict to drop and count such rows"
@@ -296,6 +308,16 @@ def _without_marks(
     module = deid_blanks if source.deid == "blanks" else deid_tags
     texts, kinds = module.replace_in_column(notes.get_column("text"))
     return notes.with_columns(texts.alias("text")), kinds
+
+
+def _without_empty(usable: pl.DataFrame, notes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both tables after notes whose text was nothing but empty marks have become empty texts."""
+    is_empty = ~pl.col("text").str.contains(r"\S")
+    rows = usable.filter(is_empty).get_column("row")
+    if rows.is_empty():
+        return usable, notes
+    dropped = pl.when(pl.col("row").is_in(rows.implode())).then(pl.lit(EMPTY_TEXT))
+    return usable.filter(~is_empty), notes.with_columns(dropped=dropped.otherwise("dropped"))
 
 
 def _with_metadata(notes: pl.DataFrame, num_shards: int) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 NATIVE, T5X, HUGGING_FACE = "clinical_t5x", "T5X", "Hugging Face"
-_STEP_DIRECTORY = re.compile(r"checkpoint_(\d+)")
+_STEP_DIRECTORY = re.compile(r"checkpoint_(0|[1-9]\d*)")
 _WEIGHTS = (".safetensors", ".bin", ".bin.gz", ".msgpack")
 _INDEX = ".index.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 
 import jax.numpy as jnp
 
@@ -75,10 +76,13 @@ class T5Config:
         targets = self.lora_targets
         targets = (targets,) if isinstance(targets, str) else tuple(targets)
         object.__setattr__(self, "lora_targets", targets)
-        for name in ("vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("num_encoder_layers", "num_decoder_layers"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
+        for name in (
+            "vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim", "num_encoder_layers",
+            "num_decoder_layers",
+        ):  # fmt: skip
+            size = getattr(self, name)
+            whole = isinstance(size, numbers.Integral)
+            self._require(whole and size >= 1, name, "a whole number, at least 1")
         self._require(0.0 <= self.dropout_rate < 1.0, "dropout_rate", "in [0, 1)")
         self._require(self.dtype in _COMPUTE_DTYPES, "dtype", f"one of {_COMPUTE_DTYPES}")
         known = bool(self.mlp_activations) and set(self.mlp_activations) <= set(ACTIVATIONS)

@@ -215,7 +215,9 @@ def _begin_state(
     checkpoints.refuse_unresumable(request.model_dir)
     resumable = checkpoints.CheckpointStore(request.model_dir) if store is None else store
     first_step = _first_step_of(resumable)
-    if first_step is not None:
+    if first_step is None:
+        resumable.set_aside_nameless()
+    else:
         trainer = _trainer(request, first_step)
         found = resumable.restore_latest(trainer.abstract_state, position)
         if found is not None:

@@ -226,17 +226,30 @@ class CheckpointStore:
                 adapters.refuse_other(path, found, position)
                 state = self._restore(path, abstract, found)
             except DamagedCheckpointError as error:
-                aside = self._set_aside(path)
                 then = "taking the one before" if step > steps[0] else "there is none before it"
-                _log.warning("%s; set aside as %s, %s", error, aside.name, then)
+                self._set_aside(path, error, then)
                 continue
             self._ranking.forget_after(step)
             return state, found
         self._ranking.forget_after(-1)
         return None
 
-    def _set_aside(self, path: epath.Path) -> epath.Path:
-        """Rename a damaged checkpoint, once for all processes."""
+    def set_aside_nameless(self) -> None:
+        """Set aside the checkpoints that do not even tell their position.
+
+        No run can go on from them, and left in place they would refuse its saves at their steps.
+        """
+        steps = hosts.as_first_sees(self.steps())
+        for step in reversed(steps):
+            try:
+                read_position(self.path(step))
+            except DamagedCheckpointError as error:
+                self._set_aside(self.path(step), error, "nothing of it can be used")
+        if steps:
+            self._ranking.forget_after(-1)
+
+    def _set_aside(self, path: epath.Path, error: DamagedCheckpointError, then: str) -> None:
+        """Rename a damaged checkpoint, once for all processes, and say so."""
         aside = self.directory / f"damaged_{path.name}"
         if hosts.is_first():
             if aside.exists():
@@ -245,7 +258,7 @@ class CheckpointStore:
         hosts.meet(f"set aside {path.name}")
         if self._opened is not None:
             self._opened.reload()
-        return aside
+        _log.warning("%s; set aside as %s, %s", error, aside.name, then)
 
     def _restore(
         self, path: epath.Path, abstract: states.TrainState, found: Mapping[str, Any]

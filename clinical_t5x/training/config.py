@@ -12,6 +12,7 @@ from typing import Any
 
 from clinical_t5x.console import UserError
 from clinical_t5x.training.retention import Keeping, checked_keeping, default_mode
+from clinical_t5x.training.settings import check_count
 
 
 @dataclasses.dataclass
@@ -58,8 +59,8 @@ class DatasetConfig:
                 "DatasetConfig.runtime_preprocessors is not supported: put the preprocessors into "
                 f"the task {self.mixture_or_task_name!r}"
             )
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UserError(f"BATCH_SIZE = {self.batch_size}: must be at least 1")
+        check_count("BATCH_SIZE", self.batch_size)
+        check_count("DatasetConfig.seed", self.seed, least=0)
 
 
 @dataclasses.dataclass
@@ -101,11 +102,20 @@ class SaveCheckpointConfig:
     def __post_init__(self):
         _check_dtype("SaveCheckpointConfig", self.dtype)
         _refuse_transformations("SaveCheckpointConfig", self.state_transformation_fns)
-        for name in ("keep", "keep_best", "keep_period"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                instead = ", or None for all" if name == "keep" else ""
-                raise UserError(f"SaveCheckpointConfig.{name} = {value}: at least 1{instead}")
+        for name in ("keep", "keep_period"):
+            check_count(f"SaveCheckpointConfig.{name}", getattr(self, name))
+        check_count("SaveCheckpointConfig.keep_best", self.keep_best, optional=False)
+        check_count("SaveCheckpointConfig.period", self.period, least=0)
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        steps = self.checkpoint_steps
+        if steps is not None and not isinstance(steps, Sequence):
+            raise UserError(
+                f"SaveCheckpointConfig.checkpoint_steps = {steps!r}: must be a list of steps"
+            )
+        for step in steps or ():
+            check_count("a step of SaveCheckpointConfig.checkpoint_steps", step, least=0)
 
     def keeping(self) -> Keeping:
         """Which checkpoints stay, as this configuration or the T5X class that it names says.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
     from clinical_t5x.training.trainer import Trainer
 
+# Of a network's configuration: how it is computed, not what.
+_SAME_RESULTS = {"scan_layers", "remat_policy", "attention_implementation", "logits_mebibytes"}
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainRequest:
@@ -78,9 +81,14 @@ class TrainRequest:
         """What must be asked again for a finished run to count as this one."""
         from clinical_t5x.training import adapters  # JAX, which gin files are read without
 
+        config = getattr(self.model, "config", None)
+        sizes = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
         return {
             "task": self.train_data.mixture_or_task_name,
+            "model": {name: value for name, value in sizes.items() if name not in _SAME_RESULTS},
+            "batch_size": self.train_data.batch_size,
             "seed": self.seed,
+            "data_seed": self.data_seed,
             "total_steps": self.total_steps,
             "relative_steps": self.relative_steps,
             **(adapters.description(self.model) or {}),

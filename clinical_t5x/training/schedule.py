@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.settings import check_count, check_number
 
 LearningRateFn = Callable[[int | jax.Array], jax.Array]
 
@@ -28,8 +29,8 @@ def create_learning_rate_scheduler(
       factors: Names joined by `*`: constant, linear_warmup, linear_decay, rsqrt_decay,
         rsqrt_normalized_decay, decay_every, cosine_decay.
       base_learning_rate: The constant.
-      warmup_steps: Length of the warm-up; also where rsqrt_decay, linear_decay and cosine_decay
-        begin.
+      warmup_steps: Length of the warm-up, 0 for none; also where rsqrt_decay, linear_decay and
+        cosine_decay begin.
       decay_factor: Per decay for decay_every, slope per step for linear_decay.
       steps_per_decay: Period of decay_every.
       steps_per_cycle: Period of cosine_decay.
@@ -37,24 +38,32 @@ def create_learning_rate_scheduler(
       min_learning_rate: The learning rate never goes below it.
 
     Raises:
-      UserError: for a factor that is none of these.
+      UserError: for a factor that is none of these, or a number that cannot be meant.
     """
+    where = "create_learning_rate_scheduler"
+    check_count(f"{where}.warmup_steps", warmup_steps, least=0, optional=False)
+    check_count(f"{where}.steps_per_decay", steps_per_decay, optional=False)
+    check_count(f"{where}.steps_per_cycle", steps_per_cycle, optional=False)
+    check_number(f"{where}.base_learning_rate", base_learning_rate)
+    check_number(f"{where}.decay_factor", decay_factor)
+    check_number(f"{where}.min_learning_rate", min_learning_rate)
+    first_full = max(warmup_steps, 1)  # without a warm-up the first step is as the second
 
     def constant(step):
         return base_learning_rate
 
     def linear_warmup(step):
-        return jnp.minimum(1.0, step / warmup_steps)
+        return jnp.where(step < warmup_steps, step / first_full, 1.0)
 
     def linear_decay(step):
         falling = 1.0 + decay_factor * (warmup_steps - step)
-        return base_learning_rate * jnp.minimum(step / warmup_steps, falling)
+        return base_learning_rate * jnp.minimum(linear_warmup(step), falling)
 
     def rsqrt_decay(step):
-        return 1.0 / jnp.sqrt(jnp.maximum(step, warmup_steps))
+        return 1.0 / jnp.sqrt(jnp.maximum(step, first_full))
 
     def rsqrt_normalized_decay(step):
-        return jnp.sqrt(warmup_steps / jnp.maximum(step, warmup_steps))
+        return jnp.sqrt(first_full / jnp.maximum(step, first_full))
 
     def decay_every(step):
         return decay_factor ** (step // steps_per_decay)

@@ -19,10 +19,12 @@ from etils import epath
 from clinical_t5x import console, storage
 from clinical_t5x.evaluation import entropy
 from clinical_t5x.training import startup
+from clinical_t5x.training.alone import alone_in
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.precompile import precompile_run
 from clinical_t5x.training.profile_window import profile_window
 from clinical_t5x.training.request import TrainRequest
+from clinical_t5x.training.settings import check_count
 from clinical_t5x.training.sources import (
     check_vocabularies,
     open_batches,
@@ -106,6 +108,16 @@ def train(
       NonFiniteLossError: when the loss is NaN or infinite.
     """
     startup.mark("gin")
+    if not model_dir:
+        raise console.UserError(
+            f"MODEL_DIR = {model_dir!r}: name a directory for the run's results"
+        )
+    check_count("TRAIN_STEPS", total_steps, least=0, optional=relative_steps is not None)
+    check_count("TRAIN_STEPS_RELATIVE", relative_steps)
+    check_count("EVAL_STEPS", eval_steps, least=0)
+    check_count("EVAL_PERIOD", eval_period, least=0)
+    check_count("train.stats_period", stats_period, least=0)
+    check_count("RANDOM_SEED", random_seed, least=0)
     request = TrainRequest(
         model=model,
         model_dir=epath.Path(model_dir).expanduser(),
@@ -151,12 +163,25 @@ def _run(
     startup.mark("data")
 
     # JAX's seconds come after the data's checks
-    from clinical_t5x.training.begin import begin_run
-    from clinical_t5x.training.measuring import TimeAccount
+    from clinical_t5x.training import hosts
     from clinical_t5x.training.shared_input import meet_with_the_same_data
 
     startup.mark("imports")
     meet_with_the_same_data(batches)
+    with alone_in(request.model_dir, first=hosts.is_first()):
+        return _run_alone(request, batches, summarize, begun, account_from)
+
+
+def _run_alone(
+    request: TrainRequest,
+    batches: dict[str, Any],
+    summarize: Callable[[str, Any, int], None] | None,
+    begun: float,
+    account_from: float,
+) -> TrainState:
+    from clinical_t5x.training.begin import begin_run
+    from clinical_t5x.training.measuring import TimeAccount
+
     ready = begin_run(request, batches, TimeAccount(account_from))
     request.model_dir.mkdir(parents=True, exist_ok=True)
     (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)

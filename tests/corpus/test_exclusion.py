@@ -16,8 +16,6 @@ from tests.corpus.test_pipeline import silent
         ("subject_id,subject_id_mimic_iv\n1,2\n", ["mimic-iii/1", "mimic-iv/2"]),
         ("5\n6\n", ["mimic-iii/5", "mimic-iii/6"]),
         ("patient_id\nhospital/a b\n", ["hospital/a b"]),
-        ("", []),
-        ("subject_id\n", []),
     ],
 )
 def test_lists_are_read(tmp_path, text, expected):
@@ -26,13 +24,36 @@ def test_lists_are_read(tmp_path, text, expected):
     assert read_patients(path) == expected
 
 
-@pytest.mark.parametrize("text", ["name\nx\n", "subject_id\nPIGGOTT\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name\nx\n",
+        "subject_id\nPIGGOTT\n",
+        "Seen by Dr. PIGGOTT, who\nsent him home\n",
+        "subject_id\n" + "1" * 5000 + "\n",
+        "1" * 5000 + "\n",
+        "5\n" + "1" * 5000 + "\n",
+    ],
+)
 def test_other_files_are_refused_without_their_text(tmp_path, text):
     path = epath.Path(tmp_path) / "list.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=r"--exclude_patients .*list\.csv") as error:
         read_patients(path)
-    assert "PIGGOTT" not in str(error.value)
+    assert "PIGGOTT" not in str(error.value).upper()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "subject_id\n", "subject_id,x\n,a\n", "patient_id"])
+def test_a_list_of_nobody_is_refused(tmp_path, text):
+    path = epath.Path(tmp_path) / "list.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"--exclude_patients .*list\.csv names no patient"):
+        read_patients(path)
+
+
+def test_a_directory_is_no_list(tmp_path):
+    with pytest.raises(UserError, match="is a directory; name the file"):
+        read_patients(epath.Path(tmp_path))
 
 
 def test_a_missing_list_is_named():

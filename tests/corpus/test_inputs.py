@@ -1,5 +1,7 @@
 import gzip
 import json
+import os
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -43,7 +45,7 @@ def test_every_format_gives_the_same_notes(tmp_path, file_format):
         (note["key"], str(note["pid"]), note["kind"] or "", note["note"]) for note in NOTES
     ]
     if file_format == "jsonl":
-        unreadable = [batch.unreadable.rows() for batch in batches]
+        unreadable = [batch.unreadable.select("reason", "note_id").rows() for batch in batches]
         assert unreadable == [[(readers.NOT_JSON, "line 5")], [(readers.NOT_JSON, "line 6")]]
 
 
@@ -55,6 +57,80 @@ def test_a_directory_of_text_files(tmp_path):
     notes, batches = read(inputs.other_notes(epath.Path(tmp_path / "notes"), None))
     assert notes.select("note_id", "text").rows() == [("b", "b °"), ("sub/a", "a")]
     assert batches[0].repaired_bytes == 1
+
+
+def text_directory(tmp_path):
+    """Two notes and one in a subdirectory, all of the same size and time of change."""
+    directory = tmp_path / "notes"
+    (directory / "s").mkdir(parents=True)
+    for name in ("a.txt", "b.txt", "s/c.txt"):
+        (directory / name).write_text(f"note {name[-5]}")
+        os.utime(directory / name, (1e9, 1e9))
+    return directory
+
+
+def rename(directory):
+    (directory / "a.txt").rename(directory / "zz.txt")
+
+
+def move_up(directory):
+    (directory / "s/c.txt").rename(directory / "c.txt")
+
+
+def rewrite_as_older(directory):
+    (directory / "a.txt").write_text("note x")
+    os.utime(directory / "a.txt", (9e8, 9e8))
+
+
+@pytest.mark.parametrize("change", [rename, move_up, rewrite_as_older])
+def test_a_changed_directory_of_text_files_is_another(tmp_path, change):
+    directory = text_directory(tmp_path)
+    found = inputs.resolve(physionet=None, names=None, notes=epath.Path(directory), columns=None)
+    seen, described = found.seen(), found.describe()
+    assert json.loads(json.dumps(seen)) == seen == found.seen()
+    change(directory)
+    assert found.seen() != seen
+    (before,), (after,) = described, found.describe()
+    assert after["sha256"] != before["sha256"]
+    assert after["bytes"] == before["bytes"] == seen["notes"][0] == 18
+
+
+def test_links_are_followed_and_no_directory_is_read_twice(tmp_path):
+    directory = text_directory(tmp_path)
+    (tmp_path / "above.txt").write_text("not asked for")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "d.txt").write_text("note d")
+    (tmp_path / "elsewhere" / "back").symlink_to(directory)
+    for link, target in {
+        "loop": ".", "s/loop": "..", "up": "..", "again": "s", "away": "../elsewhere",
+        "away_too": "../elsewhere", "e.txt": "a.txt",
+    }.items():  # fmt: skip
+        (directory / link).symlink_to(target)
+    notes, _ = read(inputs.other_notes(epath.Path(directory), None))
+    assert notes.get_column("note_id").to_list() == ["a", "away/d", "b", "e", "s/c"]
+
+
+def test_a_link_to_nothing_and_a_name_that_is_not_utf8_are_refused(tmp_path):
+    directory = text_directory(tmp_path)
+    (directory / "x.txt").symlink_to("nowhere.txt")
+    with pytest.raises(UserError, match=r"x\.txt' is a link to no file; mend or remove it"):
+        readers.text_files(epath.Path(directory))
+    (directory / "x.txt").unlink()
+    Path(os.fsdecode(os.fsencode(directory) + b"/\xff.txt")).write_text("note")
+    with pytest.raises(UserError, match=r"udcff\.txt' is not UTF-8; rename it"):
+        readers.text_files(epath.Path(directory))
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl"))
+    file.write_text('{"text": "note"}')
+    with pytest.raises(UserError, match=r"udcff\.jsonl' is not UTF-8; rename it"):
+        inputs.other_notes(epath.Path(file), None)
+
+
+@pytest.mark.parametrize("name", ["mimic-iii.jsonl", "mimic-iv.csv.gz", "mimic-iii"])
+def test_notes_that_are_called_as_mimics_are_refused(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("") if path.suffix else path.mkdir()
+    with pytest.raises(UserError, match="as MIMIC's own notes are; rename it, or"):
+        inputs.other_notes(epath.Path(path), None)
 
 
 def test_text_and_id_need_no_mapping(tmp_path):

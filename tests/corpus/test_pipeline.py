@@ -216,15 +216,28 @@ def test_rows_with_an_id_that_was_there_before_are_counted(tmp_path):
 
 
 def test_options_are_checked():
-    with pytest.raises(UserError, match="validation_percent"):
-        pipeline.CorpusOptions(validation_percent=100)
-    for name in ("../elsewhere", "", "[ward]"):
+    for percent in (0, 100):
+        with pytest.raises(UserError, match=r"validation_percent.*more than 0, below 100"):
+            pipeline.CorpusOptions(validation_percent=percent)
+    for name in ("../elsewhere", "", "[ward]", "a\0b", "a\nb", "\udcff", "é" * 51):
         with pytest.raises(UserError, match="name"):
             pipeline.CorpusOptions(name=name)
+    with pytest.raises(UserError, match="which TFDS takes for a version"):
+        pipeline.CorpusOptions(name="1.0.0")
+    assert pipeline.CorpusOptions(name="ward 1.0").name == "ward 1.0"
     with pytest.raises(UserError, match="near_duplicates"):
         pipeline.CorpusOptions(near_duplicates=80)
     with pytest.raises(UserError, match="overlap"):
         pipeline.CorpusOptions(overlap="ignore")
+
+
+@pytest.mark.parametrize("file", ["home", "home/corpus", "home/corpus/ward"])
+def test_a_file_where_a_directory_should_be_is_named(tmp_path, file):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    with pytest.raises(UserError, match=f"{file} is no directory; move it away"):
+        pipeline.corpus_directory(epath.Path(tmp_path / "home"), "ward")
 
 
 def test_a_source_knows_whether_it_has_patients():

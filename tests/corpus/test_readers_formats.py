@@ -25,7 +25,7 @@ def read(path, columns=None):
         batch = unparsed.parse()
         notes += batch.notes.select("note_id", "text").rows()
         places += batch.places.to_list()
-        unreadable += batch.unreadable.rows()
+        unreadable += batch.unreadable.select("reason", "note_id").rows()
         repaired += batch.repaired_bytes
     return notes, places, unreadable, repaired
 

@@ -21,7 +21,7 @@ def test_its_premises_and_texts_count_as_test_texts(tmp_path):
     texts = benchmark_ids.texts(physionet, benchmark_ids.MEDNLI)
     assert {"Has gout in one toe.", "He has gout."} <= set(texts["test"])
     assert "He has gout." not in texts["train"]
-    shared.unlink()
+    shared.parent.rmtree()
     assert "Has gout in one toe." not in benchmark_ids.mednli_premises(physionet)
     assert len(benchmark_ids.files(physionet)) == len(labels) - 1
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import polars as pl
 import pytest
 import tensorflow_datasets as tfds
 from etils import epath
@@ -177,6 +178,15 @@ def test_corpus_without_held_out_documents_is_refused(tmp_path):
     tiny.write_corpus(epath.Path(tmp_path) / "clinical", tiny.documents(0))
     with pytest.raises(UserError, match="no documents in its split 'train'"):
         build_corpus(epath.Path(tmp_path) / "clinical", tmp_path)
+
+
+def test_corpus_of_one_person_is_refused_with_what_it_needs(tmp_path):
+    corpus = epath.Path(tmp_path) / "clinical"
+    tiny.write_corpus(corpus, tiny.documents(20))
+    for shard in (corpus / "documents").glob("validation-*.parquet"):
+        pl.read_parquet(str(shard)).clear().write_parquet(str(shard))
+    with pytest.raises(UserError, match=r"split 'validation', for which it needs .*two persons"):
+        build_corpus(corpus, tmp_path)
 
 
 def test_incomplete_corpus_is_refused(tmp_path):

@@ -101,7 +101,7 @@ def test_what_a_configuration_says(config, expected):
     [
         ({"best_metric": "loss"}, "not the name of a metric"),
         ({"best_metric": "eval/t/loss", "best_mode": "low"}, "choose 'min' or 'max'"),
-        ({"keep_best": 0}, "keep_best = 0: at least 1"),
+        ({"keep_best": 0}, "keep_best = 0: must be a whole number, at least 1"),
         ({"checkpointer_cls": lambda *given: object()}, "Orbax does"),
     ],
 )

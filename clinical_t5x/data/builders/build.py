@@ -73,8 +73,9 @@ def build_corpus(corpus_dir: epath.Path, data_dir: str | os.PathLike) -> epath.P
     for split, count in documents.items():
         if count == 0:
             raise UserError(
-                f"the corpus at {corpus_dir} has no documents in its split {split!r}; prepare more"
-                " notes, or with another --validation_percent"
+                f"the corpus at {corpus_dir} has no documents in its split {split!r}, for which it"
+                " needs notes of two persons at least; prepare notes of more persons, or check"
+                " which column --columns patient=NAME takes for the person"
             )
     return _build(name, versions.CLINICAL_NOTES, made_from, corpus_dir, documents, data_dir)
 
