@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
+from clinical_t5x.console import UserError
 from clinical_t5x.training.config import (
     DatasetConfig,
     RestoreCheckpointConfig,
     SaveCheckpointConfig,
 )
 from clinical_t5x.training.profile_window import ProfileWindow
+from clinical_t5x.training.settings import check_count
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
 
 # Of a network's configuration: how it is computed, not what.
 _SAME_RESULTS = {"scan_layers", "remat_policy", "attention_implementation", "logits_mebibytes"}
+
+
+def checked_model_dir(named: Any) -> epath.Path:
+    """Where a run writes.
+
+    Raises:
+      UserError: nothing is named.
+    """
+    if not named:
+        raise UserError(f"MODEL_DIR = {named!r}: name the run's directory")
+    return epath.Path(named).expanduser()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +72,18 @@ class TrainRequest:
     profile: ProfileWindow | None = None
     trackers: tuple[str, ...] = ()
     with_scores: bool = False
+
+    def __post_init__(self):
+        relative = self.relative_steps is not None
+        check_count("TRAIN_STEPS", self.total_steps, least=0, optional=relative)
+        check_count("TRAIN_STEPS_RELATIVE", self.relative_steps)
+        for name, value in (
+            ("EVAL_STEPS", self.eval_steps),
+            ("EVAL_PERIOD", self.eval_period),
+            ("train.stats_period", self.stats_period),
+            ("RANDOM_SEED", self.seed),
+        ):
+            check_count(name, value, least=0, optional=False)
 
     @property
     def data_seed(self) -> int:

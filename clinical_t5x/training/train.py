@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etils import epath
-
 from clinical_t5x import console, storage
 from clinical_t5x.evaluation import entropy
 from clinical_t5x.training import startup
@@ -23,8 +21,7 @@ from clinical_t5x.training.alone import alone_in
 from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.precompile import precompile_run
 from clinical_t5x.training.profile_window import profile_window
-from clinical_t5x.training.request import TrainRequest
-from clinical_t5x.training.settings import check_count
+from clinical_t5x.training.request import TrainRequest, checked_model_dir
 from clinical_t5x.training.sources import (
     check_vocabularies,
     open_batches,
@@ -108,19 +105,9 @@ def train(
       NonFiniteLossError: when the loss is NaN or infinite.
     """
     startup.mark("gin")
-    if not model_dir:
-        raise console.UserError(
-            f"MODEL_DIR = {model_dir!r}: name a directory for the run's results"
-        )
-    check_count("TRAIN_STEPS", total_steps, least=0, optional=relative_steps is not None)
-    check_count("TRAIN_STEPS_RELATIVE", relative_steps)
-    check_count("EVAL_STEPS", eval_steps, least=0)
-    check_count("EVAL_PERIOD", eval_period, least=0)
-    check_count("train.stats_period", stats_period, least=0)
-    check_count("RANDOM_SEED", random_seed, least=0)
     request = TrainRequest(
         model=model,
-        model_dir=epath.Path(model_dir).expanduser(),
+        model_dir=checked_model_dir(model_dir),
         partitioner=partitioner,
         trainer_cls=trainer_cls,
         train_data=train_dataset_cfg,

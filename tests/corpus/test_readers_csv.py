@@ -245,7 +245,7 @@ def test_without_an_id_column_places_are_listed(tmp_path):
     source = NoteSource("n", epath.Path(path), path.name, {"text": "text"})
     (unparsed,) = readers.read_batches(source)
     batch = unparsed.parse()
-    assert batch.unreadable.rows() == [(readers.RAGGED, "line 3")]
+    assert batch.unreadable.rows() == [(readers.RAGGED, "line 3", "", 3)]
     assert batch.places.to_list() == ["line 2"]
 
 

@@ -58,7 +58,7 @@ def test_a_finished_run_is_not_taken_for_another_one(tmp_path, capsys):
         standin.run(tmp_path, train_dataset_cfg=standin.dataset(batch_size=4))
     model = standin.tiny_model()
     wider = model.with_config(dataclasses.replace(model.config, mlp_dim=48))
-    with pytest.raises(UserError, match="another MODEL_DIR"):
+    with pytest.raises(UserError, match="of another model"):
         standin.run(tmp_path, model=wider)
     deeper = dataclasses.replace(model.config, remat_policy="full")
     standin.run(tmp_path, model=model.with_config(deeper))
