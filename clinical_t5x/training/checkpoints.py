@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -131,16 +131,30 @@ class CheckpointStore:
             },
         }
         cast = jax.tree.map(lambda _: ocp.SaveArgs(dtype=self._dtype), state.params)
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.PyTreeSave(state.params, save_args=cast),
-                optimizer=ocp.args.PyTreeSave(optimizer),
-                position=ocp.args.JsonSave(record),
-            ),
-            force=True,
-        )
+        with self._telling_of_failure(step):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    params=ocp.args.PyTreeSave(state.params, save_args=cast),
+                    optimizer=ocp.args.PyTreeSave(optimizer),
+                    position=ocp.args.JsonSave(record),
+                ),
+                force=True,
+            )
         self._saving = step
+
+    @contextlib.contextmanager
+    def _telling_of_failure(self, step: int | None) -> Iterator[None]:
+        """Say in one line what a full disk, or whatever else cannot be written to, means."""
+        try:
+            yield
+        except (OSError, ValueError) as error:  # the latter from TensorStore
+            first_line = str(error).partition("\n")[0]
+            reason = getattr(error, "strerror", None) or first_line.rpartition(": ")[2][:200]
+            raise UserError(
+                f"the checkpoint of step {step} could not be written to {self.directory}: "
+                f"{reason}; see to the disk's space and rights: the same command goes on from the last one"
+            ) from error
 
     def tidy(self) -> None:
         """Remove what need not stay any more, if the last save is done; never waits."""
@@ -191,7 +205,8 @@ class CheckpointStore:
     def wait(self) -> None:
         """Return when everything that was begun is on disk."""
         if self._opened is not None:
-            self._opened.wait_until_finished()
+            with self._telling_of_failure(self._saving):
+                self._opened.wait_until_finished()
             self._saving = None
             self._remove_others()
 

@@ -1,6 +1,8 @@
 """What else may be in a MODEL_DIR: another run, nothing that can be read, another run's result."""
 
+import contextlib
 import dataclasses
+import resource
 
 import pytest
 
@@ -21,6 +23,31 @@ def test_a_second_run_is_refused_and_the_first_is_unharmed(tmp_path):
     finish(first)
     assert checkpoints.checkpoint_steps(model_dir)[-1] == 8
     assert "complete at step 8" in finish(start(model_dir))
+
+
+def test_a_save_that_does_not_fit(tmp_path):
+    """The disk is full, for this process: no file may be larger than 16,000 bytes."""
+    model_dir = tmp_path / "run"
+    with full_disk():
+        process = start(model_dir)
+    said = finish(process, code=2)
+    last = said.splitlines()[-1]
+    assert f"error: the checkpoint of step 1 could not be written to {model_dir}: " in last
+    assert "File too large" in last
+    assert not checkpoints.checkpoint_steps(model_dir)
+    finish(start(model_dir))
+    assert checkpoints.checkpoint_steps(model_dir)[-1] == 8
+
+
+@contextlib.contextmanager
+def full_disk():
+    """Limits what processes write that are started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_model_dir_that_cannot_be_made(tmp_path):
