@@ -153,7 +153,7 @@ class CheckpointStore:
             reason = getattr(error, "strerror", None) or first_line.rpartition(": ")[2][:200]
             raise UserError(
                 f"the checkpoint of step {step} could not be written to {self.directory}: "
-                f"{reason}; see to the disk's space and rights: the same command goes on from the last one"
+                f"{reason}; see to the disk's space and rights, then give the same command again"
             ) from error
 
     def tidy(self) -> None:
