@@ -35,12 +35,8 @@ _TXT_BATCH = 1000
 _MAX_JSON_LINE = 256 << 20
 _JSON_LINES_FOR_KEYS = 100
 # What may be shown of a record that cannot be read: an identifier, and no word of a text.
-_IDENTIFIER = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.-]{1,40}")
+_IDENTIFIER, _HAS_DIGIT = r"^[A-Za-z0-9_.-]{1,40}$", "[0-9]"
 _EXAM_NAME, _BETWEEN_EXAMS = "exam_name", "; "
-
-
-def _nothing_unreadable() -> pl.DataFrame:
-    return _unreadable([])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Batch:
 
     notes: pl.DataFrame
     find_places: Callable[[], pl.Series]
-    unreadable: pl.DataFrame = dataclasses.field(default_factory=_nothing_unreadable)
+    unreadable: pl.DataFrame = dataclasses.field(default_factory=lambda: _unreadable([]))
     repaired_bytes: int = 0
 
     @functools.cached_property
@@ -198,13 +194,14 @@ def shown_id(field: str, place: str) -> str:
 
     In a row whose fields have slipped, a piece of the text may stand where the id should be.
     """
-    return field.strip() if _IDENTIFIER.fullmatch(field.strip()) else place
+    field = field.strip()
+    return field if re.search(_IDENTIFIER, field) and re.search(_HAS_DIGIT, field) else place
 
 
 def is_identifier(column: pl.Expr) -> pl.Expr:
     """Where `shown_id` would show a column's value."""
     value = column.str.strip_chars()
-    return value.str.contains(r"^[A-Za-z0-9_.-]{1,40}$") & value.str.contains("[0-9]")
+    return value.str.contains(_IDENTIFIER) & value.str.contains(_HAS_DIGIT)
 
 
 def _places(unit: str, numbers: Callable[[], pl.Series | Sequence[int]]) -> Callable:

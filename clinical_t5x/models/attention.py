@@ -129,19 +129,19 @@ class Attention(nnx.Module):
         Returns:
           `[B, G, D]`, and the cache with the new position.
         """
-        keys_BHFG, values_BHGF = self.project_memory(x_BGD)
+        new = self.project_memory(x_BGD)
         start = index * x_BGD.shape[1]
         past = KeyValue(
-            jax.lax.dynamic_update_slice_in_dim(past.key, keys_BHFG, start, axis=3),
-            jax.lax.dynamic_update_slice_in_dim(past.value, values_BHGF, start, axis=2),
+            jax.lax.dynamic_update_slice_in_dim(past.key, new.key, start, axis=3),
+            jax.lax.dynamic_update_slice_in_dim(past.value, new.value, start, axis=2),
         )
         return self.step(x_BGD, past, added_BHGK), past
 
-    def project_memory(self, memory_BKD):
+    def project_memory(self, memory_BKD) -> KeyValue:
         """Keys `[B, H, F, K]` and values `[B, H, K, F]` for steps of decoding."""
         keys = self.heads(self.key(memory_BKD)).transpose(0, 2, 3, 1)
         values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
-        return keys, values
+        return KeyValue(keys, values)
 
     def step(self, x_BGD, memory: KeyValue, added_BHGK):
         """One position of each decode; the decodes of an example share its keys and values."""

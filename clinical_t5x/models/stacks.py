@@ -252,8 +252,7 @@ class Decoder(Stack):
         batch = encoded_BKD.shape[0]
 
         def project(layer, encoded, _):
-            keys, values = layer.encoder_decoder_attention.project_memory(encoded)
-            return encoded, KeyValue(keys, values)
+            return encoded, layer.encoder_decoder_attention.project_memory(encoded)
 
         _, encoded = self.run(project, encoded_BKD)
         written = num_decodes * length

@@ -15,7 +15,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def alone_in(model_dir: epath.Path, *, first: bool) -> Iterator[None]:
-    """Make MODEL_DIR, and hold its lock while the run lasts.
+    """Make MODEL_DIR, and let the process that writes hold its lock while the run lasts.
 
     The operating system gives the lock back however the process ends, so that the next run never
     waits. Buckets have no such locks, nor have some network file systems: there nothing is held.
@@ -27,16 +27,17 @@ def alone_in(model_dir: epath.Path, *, first: bool) -> Iterator[None]:
     Raises:
       UserError: another process trains there, or the directory cannot be made.
     """
-    if not first or "://" in str(model_dir):
-        yield
-        return
+    locked = first and "://" not in str(model_dir)
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        file = open(model_dir / LOCK, "w")  # noqa: SIM115 (closed below)
+        file = open(model_dir / LOCK, "w") if locked else None  # noqa: SIM115 (closed below)
     except OSError as error:
         raise UserError(
             f"MODEL_DIR {model_dir} cannot be written to ({error.strerror}); choose another one"
         ) from error
+    if file is None:
+        yield
+        return
     with file:
         try:
             # Of the process, not of the open file: a child that outlives it holds nothing.

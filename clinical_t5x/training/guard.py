@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.settings import check_count
 
 STOP, SKIP, ROLL_BACK = "stop", "skip", "roll_back"
 
@@ -153,8 +154,7 @@ class LossGuard:
             if value is not None and not value > 1:
                 raise UserError(f"LossGuard.{name} = {value}: must be above 1, or None")
         for name in ("window", "batches", "limit", "limit_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"LossGuard.{name} = {getattr(self, name)}: must be at least 1")
+            check_count(f"LossGuard.{name}", getattr(self, name), optional=False)
 
     @property
     def judges(self) -> bool:

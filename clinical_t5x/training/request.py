@@ -92,29 +92,28 @@ class TrainRequest:
 
     def numbers(self) -> dict[str, Any]:
         """What describes the run to people who compare it with others; no paths."""
-        config = getattr(self.model, "config", None)
-        sizes = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
         return {
             "task": self.train_data.mixture_or_task_name,
             "batch_size": self.train_data.batch_size,
             "total_steps": self.total_steps,
             "seed": self.seed,
-            **sizes,
+            **self._configuration(),
         }
+
+    def _configuration(self) -> dict[str, Any]:
+        """The network's, adapters included; a model of someone's own may have none."""
+        config = getattr(self.model, "config", None)
+        return dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
 
     def identity(self) -> dict[str, Any]:
         """What must be asked again for a finished run to count as this one."""
-        from clinical_t5x.training import adapters  # JAX, which gin files are read without
-
-        config = getattr(self.model, "config", None)
-        sizes = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else {}
+        configuration = self._configuration().items()
         return {
             "task": self.train_data.mixture_or_task_name,
-            "model": {name: value for name, value in sizes.items() if name not in _SAME_RESULTS},
+            "model": {name: value for name, value in configuration if name not in _SAME_RESULTS},
             "batch_size": self.train_data.batch_size,
             "seed": self.seed,
             "data_seed": self.data_seed,
             "total_steps": self.total_steps,
             "relative_steps": self.relative_steps,
-            **(adapters.description(self.model) or {}),
         }

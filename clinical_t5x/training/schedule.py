@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,16 @@ from clinical_t5x.console import UserError
 from clinical_t5x.training.settings import check_count, check_number
 
 LearningRateFn = Callable[[int | jax.Array], jax.Array]
+
+
+def _check_counts(least: int, **settings: Any) -> None:
+    for name, value in settings.items():
+        check_count(f"create_learning_rate_scheduler.{name}", value, least=least, optional=False)
+
+
+def _check_numbers(**settings: Any) -> None:
+    for name, value in settings.items():
+        check_number(f"create_learning_rate_scheduler.{name}", value)
 
 
 def create_learning_rate_scheduler(
@@ -40,13 +51,13 @@ def create_learning_rate_scheduler(
     Raises:
       UserError: for a factor that is none of these, or a number that cannot be meant.
     """
-    where = "create_learning_rate_scheduler"
-    check_count(f"{where}.warmup_steps", warmup_steps, least=0, optional=False)
-    check_count(f"{where}.steps_per_decay", steps_per_decay, optional=False)
-    check_count(f"{where}.steps_per_cycle", steps_per_cycle, optional=False)
-    check_number(f"{where}.base_learning_rate", base_learning_rate)
-    check_number(f"{where}.decay_factor", decay_factor)
-    check_number(f"{where}.min_learning_rate", min_learning_rate)
+    _check_counts(0, warmup_steps=warmup_steps)
+    _check_counts(1, steps_per_decay=steps_per_decay, steps_per_cycle=steps_per_cycle)
+    _check_numbers(
+        base_learning_rate=base_learning_rate,
+        decay_factor=decay_factor,
+        min_learning_rate=min_learning_rate,
+    )
     first_full = max(warmup_steps, 1)  # without a warm-up the first step is as the second
 
     def constant(step):

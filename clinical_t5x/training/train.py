@@ -170,7 +170,6 @@ def _run_alone(
     from clinical_t5x.training.measuring import TimeAccount
 
     ready = begin_run(request, batches, TimeAccount(account_from))
-    request.model_dir.mkdir(parents=True, exist_ok=True)
     (request.model_dir / storage.COMPLETE_MARK).unlink(missing_ok=True)
     ready.write_model_info(request.model_dir)
     if summarize is not None:

@@ -124,7 +124,10 @@ def test_other_adapters_do_not_resume(finetuned):
 def test_a_finished_run_without_adapters_is_not_one_with(finetuned):
     place, _ = finetuned
     identity = storage.completion(place)["made_from"]
-    assert (identity["lora_rank"], identity["lora_targets"]) == (4, ["q", "v", "wo"])
+    assert (identity["model"]["lora_rank"], identity["model"]["lora_targets"]) == (
+        4,
+        ["q", "v", "wo"],
+    )
 
 
 def test_models_without_adapters_read_merged_parameters(finetuned):
