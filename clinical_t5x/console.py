@@ -94,6 +94,27 @@ def quiet_third_parties() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
+def quiet_failed_saves() -> None:
+    """Leave it to the command's one message to tell of a checkpoint that could not be written.
+
+    Orbax logs the failure in each of its threads, with the whole way there, and closes the event
+    loop to which TensorStore's threads then report the other arrays; that would come to a thousand
+    lines, some of them after the message.
+    """
+    logging.getLogger("absl").addFilter(lambda record: "/orbax/" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.msg)
+    warnings.filterwarnings(
+        "ignore", message="coroutine .* was never awaited", category=RuntimeWarning
+    )
+    tell = sys.unraisablehook
+
+    def tell_others(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            tell(unraisable)
+
+    sys.unraisablehook = tell_others
+
+
 def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None = None):
     """Run a command's `main(argv)` and exit with the agreed code; `--debug` shows tracebacks.
 
@@ -115,6 +136,8 @@ def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
 
 def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
     quiet_third_parties()
+    if not debug:
+        quiet_failed_saves()
     try:
         return main(argv) or EXIT_DONE
     except (Exception, KeyboardInterrupt) as error:

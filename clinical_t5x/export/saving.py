@@ -131,9 +131,9 @@ def _restore(
     model: Any, partitioner: PjitPartitioner | None, config: RestoreCheckpointConfig
 ) -> tuple[Any, int, epath.Path]:
     from clinical_t5x.partitioning import PjitPartitioner
-    from clinical_t5x.training import checkpoints, runtime
+    from clinical_t5x.training import checkpoints, compiled_programs
 
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     (path,) = checkpoints.paths_to_restore(config)[-1:]
     return checkpoints.restore_params_and_path(
         path,

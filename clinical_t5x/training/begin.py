@@ -13,7 +13,14 @@ import jax
 
 from clinical_t5x import console
 from clinical_t5x.models import lora
-from clinical_t5x.training import adapters, checkpoints, model_info, runtime, startup
+from clinical_t5x.training import (
+    adapters,
+    checkpoints,
+    compiled_programs,
+    model_info,
+    runtime,
+    startup,
+)
 from clinical_t5x.training import state as states
 from clinical_t5x.training.guard import GuardRecord
 from clinical_t5x.training.loop import GUARD, Evaluation, Loop, Schedule
@@ -117,7 +124,7 @@ def begin_run(
       batches: Opened data: 'train', and 'eval' and 'infer' where such evaluations are wanted.
       account: The process's time; default from now on.
     """
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     data = batches["train"]
     partitioner = request.partitioner
     partitioner.check_batch_size(request.train_data.batch_size)

@@ -80,9 +80,9 @@ def evaluate(
             check_vocabularies(model, vocabularies, task)
 
         from clinical_t5x.evaluation.predictor import ModelPredictor
-        from clinical_t5x.training import checkpoints, runtime, validation
+        from clinical_t5x.training import checkpoints, compiled_programs, validation
 
-        runtime.keep_compiled_programs()
+        compiled_programs.keep_compiled_programs()
         found: list[Evaluation] = []
         for given in checkpoints.paths_to_restore(restore_checkpoint_cfg):
             params, step, path = checkpoints.restore_params_and_path(

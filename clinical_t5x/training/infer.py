@@ -90,9 +90,9 @@ def infer(
         job = _Job(mode, examples, range(shard_id, len(examples.inputs), num_shards), with_text)
 
         from clinical_t5x.evaluation.predictor import ModelPredictor
-        from clinical_t5x.training import checkpoints, runtime
+        from clinical_t5x.training import checkpoints, compiled_programs
 
-        runtime.keep_compiled_programs()
+        compiled_programs.keep_compiled_programs()
         (path,) = checkpoints.paths_to_restore(restore_checkpoint_cfg)[-1:]
         params, step, path = checkpoints.restore_params_and_path(
             path,

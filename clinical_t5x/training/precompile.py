@@ -16,7 +16,7 @@ from etils import epath
 
 from clinical_t5x import console
 from clinical_t5x.storage import write_text_atomically
-from clinical_t5x.training import runtime
+from clinical_t5x.training import compiled_programs, runtime
 from clinical_t5x.training.config import DatasetConfig
 from clinical_t5x.training.sources import check_vocabularies, open_batches, open_configured
 
@@ -65,7 +65,7 @@ def precompile(
             "own gin files to compile the very program that it runs"
         )
     data = open_configured(get_dataset_fn or open_batches, train_dataset_cfg, random_seed or 0)
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     rng = runtime.random_key(random_seed or 0, runtime.DROPOUT_STREAM)
     trainer = trainer_to_compile(model, partitioner, trainer_cls, rng, model_dir)
     return _compile(trainer, data, train_dataset_cfg, epath.Path(model_dir).expanduser())
@@ -80,7 +80,7 @@ def precompile_run(request: TrainRequest) -> epath.Path:
       MODEL_DIR.
     """
     data = open_configured(request.open_batches, request.train_data, request.seed)
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     rng = runtime.random_key(request.seed, runtime.DROPOUT_STREAM, hardware=request.hardware_rng)
     trainer = trainer_to_compile(
         request.model, request.partitioner, request.trainer_cls, rng, str(request.model_dir)

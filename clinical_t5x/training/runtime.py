@@ -1,41 +1,16 @@
-"""What a run needs from its process: compiled programs kept between runs, and stopping in order."""
+"""What a run needs from its process: its random streams, and stopping in order."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_log = logging.getLogger(__name__)
-
 # Keys of the run's random streams, folded into RANDOM_SEED.
 INIT_STREAM, DROPOUT_STREAM = 0, 1
-
-
-def keep_compiled_programs() -> None:
-    """Turn on JAX's persistent compilation cache.
-
-    It lies in $JAX_COMPILATION_CACHE_DIR, else under the user's cache directory;
-    JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
-    """
-    import jax
-
-    if jax.config.jax_compilation_cache_dir is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        place = Path(home) / "clinical_t5x" / "xla"
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _log.info("no compilation cache: %s", error)
-            return
-        jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def random_key(seed: int, stream: int, *, hardware: bool = False) -> Any:

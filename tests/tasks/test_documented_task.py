@@ -11,7 +11,7 @@ import seqio
 from clinical_t5x.evaluation.results import find_evaluations
 from clinical_t5x.launch.flags import parse_flags
 from clinical_t5x.launch.program import run_program
-from clinical_t5x.training import runtime
+from clinical_t5x.training import compiled_programs
 
 ROOT = Path(__file__).parents[2]
 # The smallest network that the documented commands train, in place of Clinical-T5-Base.
@@ -64,7 +64,7 @@ def run(verb, arguments, folder, home, **changed):
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory):
     """The documented files in a folder of their own, which is on Python's path."""
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     folder = tmp_path_factory.mktemp("hospital")
     (module,) = blocks("A task of your own", "python")
     (records,) = blocks("A task of your own", "json")

@@ -28,7 +28,7 @@ import numpy as np
 
 from clinical_t5x.models import lora
 from clinical_t5x.partitioning import PjitPartitioner
-from clinical_t5x.training import checkpoints, runtime
+from clinical_t5x.training import checkpoints, compiled_programs, runtime
 from clinical_t5x.training import state as states
 from clinical_t5x.training.trainer import Trainer
 from tests.training import standin
@@ -172,7 +172,7 @@ def born_sharded():
 
 
 if __name__ == "__main__":
-    runtime.keep_compiled_programs()
+    compiled_programs.keep_compiled_programs()
     if sys.argv[1] == "long":
         print(json.dumps({"meshes": mesh_shapes(MESHES, 20)}))
     else:
