@@ -28,6 +28,27 @@ def masking(mask: jax.Array) -> jax.Array:
     return jnp.where(mask, 0.0, _MASKED)
 
 
+@jax.custom_vjp
+def _add_to_each(logits_BHQK: jax.Array, bias_HQK: jax.Array) -> jax.Array:
+    """Logits with every example's share of the bias.
+
+    The bias' gradient, a sum over B, is a product with ones: it is then done a layer at a time.
+    """
+    return logits_BHQK + bias_HQK
+
+
+def _add_to_each_forward(logits_BHQK, bias_HQK):
+    return logits_BHQK + bias_HQK, None
+
+
+def _add_to_each_backward(_, gradient_BHQK):
+    ones_B = jnp.ones(gradient_BHQK.shape[0])
+    return gradient_BHQK, jnp.einsum("b,bhqk->hqk", ones_B, gradient_BHQK)
+
+
+_add_to_each.defvjp(_add_to_each_forward, _add_to_each_backward)
+
+
 class Attention(nnx.Module):
     """Multi-head attention with T5's unscaled logits.
 
@@ -98,9 +119,7 @@ class Attention(nnx.Module):
         k_BHFK = k_BKHF.transpose(0, 2, 3, 1)
         logits_BHQK = self._logits("bhqf,bhfk->bhqk", q_BHQF, k_BHFK)
         if bias_HQK is not None:
-            # A product with ones, as its gradient, a sum over B, is then done a layer at a time.
-            ones_B = jnp.ones(x_BQD.shape[0])
-            logits_BHQK = logits_BHQK + jnp.einsum("b,hqk->bhqk", ones_B, bias_HQK)
+            logits_BHQK = _add_to_each(logits_BHQK, bias_HQK)
         weights_BHQK, totals_BHQ = self._unnormalised_weights(logits_BHQK + masking(mask))
         mixed_BHQF = jnp.einsum("bhqk,bhkf->bhqf", weights_BHQK, v_BHKF)
         return self._project_out(mixed_BHQF.swapaxes(1, 2), totals_BHQ.swapaxes(1, 2), kept["o"])
@@ -129,24 +148,22 @@ class Attention(nnx.Module):
         Returns:
           `[B, G, D]`, and the cache with the new position.
         """
-        new = self.project_memory(x_BGD)
-        start = index * x_BGD.shape[1]
-        past = KeyValue(
-            jax.lax.dynamic_update_slice_in_dim(past.key, new.key, start, axis=3),
-            jax.lax.dynamic_update_slice_in_dim(past.value, new.value, start, axis=2),
-        )
+        num_decodes = x_BGD.shape[1]
+        new = self.project_memory(x_BGD, num_decodes)
+        past = past.written(new, index * num_decodes, num_decodes)
         return self.step(x_BGD, past, added_BHGK), past
 
-    def project_memory(self, memory_BKD) -> KeyValue:
-        """Keys `[B, H, F, K]` and values `[B, H, K, F]` for steps of decoding."""
-        keys = self.heads(self.key(memory_BKD)).transpose(0, 2, 3, 1)
+    def project_memory(self, memory_BKD, num_decodes: int) -> KeyValue:
+        """Keys and values for steps of decoding."""
+        keys = self.heads(self.key(memory_BKD)).swapaxes(1, 2)
         values = self.heads(self.value(memory_BKD)).swapaxes(1, 2)
-        return KeyValue(keys, values)
+        return KeyValue.of(keys, values, num_decodes)
 
     def step(self, x_BGD, memory: KeyValue, added_BHGK):
         """One position of each decode; the decodes of an example share its keys and values."""
         q_BGHF = self.heads(self.query(x_BGD))
-        logits_BHGK = self._logits("bghf,bhfk->bhgk", q_BGHF, memory.key) + added_BHGK
+        keys = "bhkf" if x_BGD.shape[1] == 1 else "bhfk"
+        logits_BHGK = self._logits(f"bghf,{keys}->bhgk", q_BGHF, memory.key) + added_BHGK
         weights_BHGK, totals_BHG = self._unnormalised_weights(logits_BHGK)
         mixed_BHGF = jnp.einsum("bhgk,bhkf->bhgf", weights_BHGK, memory.value)
         return self._project_out(mixed_BHGF.swapaxes(1, 2), totals_BHG.swapaxes(1, 2))

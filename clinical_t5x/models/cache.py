@@ -14,11 +14,26 @@ import jax.numpy as jnp
 class KeyValue:
     """Keys `[B, H, F, K]` and values `[B, H, K, F]` of one attention, or of a stack of them.
 
-    They lie as a step's products read them: what is summed over is the last dim but one.
+    They lie as a step's products read them: what is summed over is the last dim but one. For a
+    single decode (G = 1) the keys are `[B, H, K, F]` too: the product of one row with them is then
+    K sums along the memory.
     """
 
     key: jax.Array
     value: jax.Array
+
+    @classmethod
+    def of(cls, keys_BHKF: jax.Array, values_BHKF: jax.Array, num_decodes: int) -> KeyValue:
+        """Lay out keys and values for steps of `num_decodes` decodes."""
+        return cls(keys_BHKF if num_decodes == 1 else keys_BHKF.swapaxes(2, 3), values_BHKF)
+
+    def written(self, new: KeyValue, start: jax.Array, num_decodes: int) -> KeyValue:
+        """With `new` in the place of what is at `start` and after it along K."""
+        write = jax.lax.dynamic_update_slice_in_dim
+        axis = 2 if num_decodes == 1 else 3
+        return KeyValue(
+            write(self.key, new.key, start, axis), write(self.value, new.value, start, 2)
+        )
 
 
 @jax.tree_util.register_dataclass

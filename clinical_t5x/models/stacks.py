@@ -252,14 +252,14 @@ class Decoder(Stack):
         batch = encoded_BKD.shape[0]
 
         def project(layer, encoded, _):
-            return encoded, layer.encoder_decoder_attention.project_memory(encoded)
+            attention = layer.encoder_decoder_attention
+            return encoded, attention.project_memory(encoded, num_decodes)
 
         _, encoded = self.run(project, encoded_BKD)
-        written = num_decodes * length
-        empty = KeyValue(
-            jnp.zeros((batch, config.num_heads, config.head_dim, written), config.compute_dtype),
-            jnp.zeros((batch, config.num_heads, written, config.head_dim), config.compute_dtype),
+        nothing_BHKF = jnp.zeros(
+            (batch, config.num_heads, num_decodes * length, config.head_dim), config.compute_dtype
         )
+        empty = KeyValue.of(nothing_BHKF, nothing_BHKF, num_decodes)
         if config.scan_layers:
             decoded = jax.tree.map(lambda array: jnp.stack([array] * self.count), empty)
         else:

@@ -211,6 +211,13 @@ def test_beams_share_the_encoded_keys_and_values(params, batches):
     assert {kept.value.shape for kept in begun.decoded} == {(2, 2, 24, 16)}
 
 
+def test_a_single_decode_reads_keys_as_they_follow_each_other(params, batches):
+    inputs = batches(3, 2, 12, 6)["encoder_input_tokens"]
+    begun = model_of().bind(params).init_cache(inputs, num_decodes=1, max_length=6)
+    assert {kept.key.shape for kept in begun.encoded} == {(2, 2, 12, 16)}
+    assert {kept.key.shape for kept in begun.decoded} == {(2, 2, 6, 16)}
+
+
 def test_what_was_decoded_is_never_moved():
     """Beams that go on from others take over where their past lies; `index` positions are past."""
     sources = cache.no_sources(1, 3, 4)
