@@ -139,7 +139,8 @@ def _guarded(main: Callable, argv: Sequence[str], *, debug: bool) -> int:
     if not debug:
         quiet_failed_saves()
     try:
-        return main(argv) or EXIT_DONE
+        with interrupt_on_sigterm():
+            return main(argv) or EXIT_DONE
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()

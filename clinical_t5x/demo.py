@@ -337,12 +337,11 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo and show its table."""
     options = _parser().parse_args(argv)
     preset, places = PRESETS[options.preset], Places(Path(options.out))
-    with console.interrupt_on_sigterm():
-        if options.only:
-            end_with_parent()
-            run_stages(stages_from(options.only, preset, places))
-        else:
-            _run_all(options, preset, places)
+    if options.only:
+        end_with_parent()
+        run_stages(stages_from(options.only, preset, places))
+    else:
+        _run_all(options, preset, places)
     return console.EXIT_DONE
 
 

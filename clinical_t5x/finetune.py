@@ -43,20 +43,19 @@ def main(argv: Sequence[str]) -> int:
     reading.check_data_set(options.task, options.data_dir)
     pretrained = find_pretrained(options.model)
     settings = _settings(options, pretrained)
-    with console.interrupt_on_sigterm():
-        benchmark = reading.read_benchmark(options.task, subset=subset, data_dir=options.data_dir)
-        prepared = run.make_run(
-            options.model,
-            benchmark,
-            settings,
-            options.out,
-            seed=options.seed,
-            registry_row=options.registry_row,
-            device=options.device,
-            with_text=options.with_text,
-        )
-        _announce(prepared, settings)
-        found = run.fine_tune(prepared)
+    benchmark = reading.read_benchmark(options.task, subset=subset, data_dir=options.data_dir)
+    prepared = run.make_run(
+        options.model,
+        benchmark,
+        settings,
+        options.out,
+        seed=options.seed,
+        registry_row=options.registry_row,
+        device=options.device,
+        with_text=options.with_text,
+    )
+    _announce(prepared, settings)
+    found = run.fine_tune(prepared)
     return _finish(options, found)
 
 

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         check_reachable(address)
     name = options.endpoint_model or options.causal_model or options.model
     initialisation = runs.initialisation_of(name, options.registry_row)
-    with console.interrupt_on_sigterm(), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         subset = Subset(options.fraction, options.subset_seed)
         benchmark = reading.read_benchmark(options.task, subset=subset, data_dir=options.data_dir)
         if address is not None:

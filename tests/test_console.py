@@ -72,6 +72,18 @@ def test_plain_progress_reports_rate_and_time_left(capsys, monkeypatch):
     assert "notes/s" in line and "left" in line and "half" in line
 
 
+def test_sigterm_ends_any_command_as_ctrl_c_does():
+    wait = "import time; from clinical_t5x import console\n"
+    wait += "console.run_command(lambda argv: (console.say('begun'), time.sleep(60)))"
+    command = [sys.executable, "-c", wait]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == console.EXIT_RESUMABLE
+    assert errors == "stopped: run the same command again to go on from here\n"
+
+
 NESTED = """
 import time
 from clinical_t5x.console import Progress, say

@@ -19,7 +19,6 @@ from clinical_t5x.console import (
     EXIT_DONE,
     Progress,
     UserError,
-    interrupt_on_sigterm,
     run_command,
     say,
     say_json,
@@ -61,10 +60,7 @@ def _convert(options: argparse.Namespace) -> int:
     if options.dry_run:
         say("Nothing was written (--dry_run).")
     else:
-        with (
-            interrupt_on_sigterm(),
-            Progress("writing", len(source.infos), unit="tensors") as progress,
-        ):
+        with Progress("writing", len(source.infos), unit="tensors") as progress:
             _write(options, source, target, files, lambda name: progress.advance(note=name))
         _say_what_was_made(options, source, target)
         summary |= {"not_finite": source.not_finite, "files_beside": sorted(files)}

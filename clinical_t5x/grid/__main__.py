@@ -55,8 +55,7 @@ def _run(grid: Grid, everything: Sequence[Any], chosen: Sequence[Any], options: 
         def make(cell: Any, is_lost: Any) -> dict[str, Any]:
             return running.run_cell(cell, keep=options.keep_checkpoints, is_lost=is_lost)
 
-        with console.interrupt_on_sigterm():
-            sharing.work(chosen, make)
+        sharing.work(chosen, make)
     lines = [overview.run_line(cell) for cell in chosen]
     made = drawing.draw(grid, everything, command=shlex.join(["python", *options.command]))
     _finish(grid, lines, made, as_json=options.json)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clinical_t5x.console import UserError, interrupt_on_sigterm, run_command, say, say_json
+from clinical_t5x.console import UserError, run_command, say, say_json
 from clinical_t5x.synthetic import build, sizes
 
 
@@ -48,8 +48,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         say(f"Writing a synthetic PhysioNet of {options.patients:,} patients to {root}")
         start = time.monotonic()
-        with interrupt_on_sigterm():
-            counts = build.build(out, options.patients, options.seed, options.workers)
+        counts = build.build(out, options.patients, options.seed, options.workers)
         seconds = time.monotonic() - start
         say(
             f"Made {counts['notes']:,} notes ({counts['noteevents_rows']:,} of MIMIC-III) in "
