@@ -21,6 +21,7 @@ _FORMATS = {
     ".jsonl": "jsonl",
     ".jsonl.gz": "jsonl",
     ".ndjson": "jsonl",
+    ".ndjson.gz": "jsonl",
     ".parquet": "parquet",
 }
 EXCLUDED = "excluded patients/"  # what the labels of exclusion lists begin with
@@ -161,6 +162,8 @@ def resolve(
         )
     if columns and notes is None:
         raise UserError("--columns maps the columns of --notes FILE; name the file too")
+    if names and physionet is None:
+        raise UserError("--sources chooses from --physionet DIR; name the directory too")
     found: list[NoteSource] = [other_notes(notes, columns)] if notes is not None else []
     for path in exclusions:
         exclusion.read_patients(path)  # a list that cannot be read is refused before any work

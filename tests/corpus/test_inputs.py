@@ -23,7 +23,7 @@ def written(tmp_path, file_format):
     if file_format == "jsonl":
         lines = [json.dumps(note, ensure_ascii=False) for note in NOTES]
         path.write_text("\n".join([*lines, "", "[1]", "{broken"]))
-    elif file_format == "jsonl.gz":
+    elif file_format in ("jsonl.gz", "ndjson.gz"):
         path.write_bytes(gzip.compress("\n".join(map(json.dumps, NOTES)).encode()))
     elif file_format == "csv":
         pl.DataFrame(NOTES).write_csv(path)
@@ -37,7 +37,7 @@ def read(source):
     return pl.concat([batch.notes for batch in batches]), batches
 
 
-@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "csv", "parquet"])
+@pytest.mark.parametrize("file_format", ["jsonl", "jsonl.gz", "ndjson.gz", "csv", "parquet"])
 def test_every_format_gives_the_same_notes(tmp_path, file_format):
     source = inputs.other_notes(written(tmp_path, file_format), MAPPING)
     notes, batches = read(source)
@@ -47,6 +47,14 @@ def test_every_format_gives_the_same_notes(tmp_path, file_format):
     if file_format == "jsonl":
         unreadable = [batch.unreadable.select("reason", "note_id").rows() for batch in batches]
         assert unreadable == [[(readers.NOT_JSON, "line 5")], [(readers.NOT_JSON, "line 6")]]
+
+
+def test_options_without_what_they_belong_to_are_refused(tmp_path):
+    notes = written(tmp_path, "csv")
+    with pytest.raises(UserError, match="--sources chooses from --physionet DIR"):
+        inputs.resolve(physionet=None, names=["mimic-iii"], notes=notes, columns=MAPPING)
+    with pytest.raises(UserError, match="--columns maps the columns of --notes FILE"):
+        inputs.resolve(physionet=epath.Path(tmp_path), names=None, notes=None, columns=MAPPING)
 
 
 def test_a_directory_of_text_files(tmp_path):
