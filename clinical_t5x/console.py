@@ -26,6 +26,8 @@ EXIT_RESUMABLE = 75
 
 _DEBUG = "CLINICAL_T5X_DEBUG"  # set: tracebacks are shown, as with --debug
 _PLAIN_REPORT_SECONDS = 10.0
+# What a path that a person named is refused with by the operating system.
+_PLACES = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class UserError(Exception):
@@ -159,10 +161,24 @@ def _explanation(error: BaseException) -> tuple[int, str]:
         return EXIT_RESUMABLE, f"stopped: {error}"
     if isinstance(error, KeyboardInterrupt):
         return EXIT_RESUMABLE, "stopped: run the same command again to go on from here"
+    if isinstance(error, _PLACES) and error.filename:
+        return EXIT_USAGE, f"error{where}: {_place(error)}; name another place, or mend this one"
     return (
         EXIT_FAILED,
         f"failed{where}: {type(error).__name__}: {_first_line(error)} (--debug shows where)",
     )
+
+
+def _place(error: OSError) -> str:
+    """What is wrong with the place that an operation named: 'PATH is a directory'."""
+    wrong = {
+        FileExistsError: "is there already, and is no directory",
+        IsADirectoryError: "is a directory",
+        NotADirectoryError: "is a file, or lies below one",
+        PermissionError: "may not be read or written",
+    }
+    said = next(text for kind, text in wrong.items() if isinstance(error, kind))
+    return f"{os.fspath(error.filename)} {said}"
 
 
 def _first_line(error: Exception) -> str:

@@ -232,7 +232,8 @@ def _data_stages(preset: Preset, places: Places, seed: int) -> Iterator[Stage]:
     )
     yield _command(
         f"train a vocabulary of {preset.pieces:,} pieces",
-        ["clinical_t5x.vocabulary", "--data_dir", places.data, "--size", preset.pieces],
+        ["clinical_t5x.vocabulary", "--data_dir", places.data],
+        ["--size", preset.pieces, "--overwrite"],
     )
 
 

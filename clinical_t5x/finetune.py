@@ -18,7 +18,9 @@ from clinical_t5x.baselines.finetuning.settings import (
     PRESET_NAMES,
     STANDARD,
     Settings,
+    check_seed,
     preset_named,
+    rate_name,
 )
 
 _TASKS = ("mednli", "radqa", "clip")
@@ -27,6 +29,7 @@ _TASKS = ("mednli", "radqa", "clip")
 def main(argv: Sequence[str]) -> int:
     """Fine-tune and score; or write a tiny model."""
     options = _parser().parse_args(argv)
+    check_seed(options.seed)
     if options.make_tiny:
         return _make_tiny(options)
     if not options.model or not options.task:
@@ -36,13 +39,15 @@ def main(argv: Sequence[str]) -> int:
     from clinical_t5x.baselines.finetuning.loading import check_source, find_pretrained
     from clinical_t5x.data.subsets import Subset
 
+    _with_options(Settings(), options)  # mistakes are told before a model is looked for
     check_source(options.model)
     run.initialisation_of(options.model, options.registry_row)
     subset = Subset(options.fraction, options.subset_seed, options.folds, options.fold)
     device_named(options.device)
     reading.check_data_set(options.task, options.data_dir)
     pretrained = find_pretrained(options.model)
-    settings = _settings(options, pretrained)
+    preset = preset_named(options.preset, pretrained.family, is_decoder=pretrained.is_decoder)
+    settings = _with_options(preset, options)
     benchmark = reading.read_benchmark(options.task, subset=subset, data_dir=options.data_dir)
     prepared = run.make_run(
         options.model,
@@ -60,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _announce(run: Any, settings: Settings) -> None:
-    rates = ", ".join(f"{rate:g}" for rate in settings.learning_rates)
+    rates = ", ".join(map(rate_name, settings.learning_rates))
     what = f"LoRA of rank {settings.lora_rank}" if settings.lora_rank else "all parameters"
     console.say(
         f"Fine-tune {run.pretrained.source} ({run.pretrained.family}) on"
@@ -111,9 +116,8 @@ def _make_tiny(options: argparse.Namespace) -> int:
     return console.EXIT_DONE
 
 
-def _settings(options: argparse.Namespace, pretrained: Any) -> Settings:
-    """The preset's, with what the command line says instead."""
-    settings = preset_named(options.preset, pretrained.family, is_decoder=pretrained.is_decoder)
+def _with_options(settings: Settings, options: argparse.Namespace) -> Settings:
+    """A preset's, with what the command line says instead."""
     names = {field.name for field in dataclasses.fields(Settings)} - {"max_tokens"}
     given = {name: getattr(options, name, None) for name in names}
     given = {name: value for name, value in given.items() if value is not None}

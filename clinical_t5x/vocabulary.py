@@ -29,8 +29,11 @@ def main(argv: Sequence[str]) -> int:
 def train(argv: Sequence[str]) -> int:
     """Train the vocabulary; do nothing when it is there already."""
     options = _training_parser().parse_args(argv)
+    from clinical_t5x.corpus.names import check_name
     from clinical_t5x.data import home, vocabulary_training
+    from clinical_t5x.data.vocabulary import MODEL_FILE
 
+    check_name(options.name)
     corpus = home.corpus_directory(options.corpus, options.data_dir)
     directory = home.vocabulary_directory(options.name, options.data_dir)
     how = vocabulary_training.VocabularyOptions(
@@ -43,6 +46,11 @@ def train(argv: Sequence[str]) -> int:
     say(f"Training vocabulary {options.name!r} on {corpus}")
     if vocabulary_training.is_trained(corpus, directory, how):
         say("It is there already, made from the same corpus with the same options.")
+    elif (directory / MODEL_FILE).exists() and not options.overwrite:
+        raise UserError(
+            f"{directory} holds a vocabulary of another corpus or with other options, which models"
+            " may have been trained with; choose another --name, or --overwrite it"
+        )
     started = time.monotonic()
     manifest = vocabulary_training.train_vocabulary(corpus, directory, how)
     _report(manifest, time.monotonic() - started)
@@ -87,11 +95,13 @@ def compare(argv: Sequence[str]) -> int:
 def extend(argv: Sequence[str]) -> int:
     """Add tokens to a vocabulary whose ids all stay, as T5's own with the tags of MIMIC."""
     options = _extension_parser().parse_args(argv)
+    from clinical_t5x.corpus.names import check_name
     from clinical_t5x.data import home
     from clinical_t5x.data.vocabulary import DEID_TAGS, ClinicalVocabulary
     from clinical_t5x.data.vocabulary_comparison.named import named_vocabulary
     from clinical_t5x.data.vocabulary_extension import extend_vocabulary
 
+    check_name(options.name)
     file = named_vocabulary(options.base, options.data_dir).vocabulary.sentencepiece_model_file
     base = ClinicalVocabulary(file, options.extra_ids)
     tokens = [*([] if options.no_tags else DEID_TAGS), *options.token]
@@ -139,6 +149,9 @@ def _training_parser() -> argparse.ArgumentParser:
         help="drop newlines, tabs and repeated blanks as T5's own does: not lossless",
     )
     parser.add_argument("--seed", type=int, default=0, help="chooses documents when not all fit")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace another vocabulary of that name"
+    )
     parser.add_argument("--json", action="store_true", help="end with a summary as one JSON line")
     return parser
 

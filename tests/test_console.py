@@ -72,6 +72,24 @@ def test_plain_progress_reports_rate_and_time_left(capsys, monkeypatch):
     assert "notes/s" in line and "left" in line and "half" in line
 
 
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ("open('.')", ". is a directory"),
+        ("open('file/below')", "file/below is a file, or lies below one"),
+        ("os.mkdir('file')", "file is there already, and is no directory"),
+    ],
+)
+def test_a_place_of_the_wrong_kind_is_one_line(tmp_path, act, said):
+    (tmp_path / "file").touch()
+    code = "import os; from clinical_t5x import console\n"
+    code += f"console.run_command(lambda argv: {act})"
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": os.getcwd()}
+    child = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert child.returncode == console.EXIT_USAGE
+    assert child.stderr == f"error: {said}; name another place, or mend this one\n"
+
+
 def test_sigterm_ends_any_command_as_ctrl_c_does():
     wait = "import time; from clinical_t5x import console\n"
     wait += "console.run_command(lambda argv: (console.say('begun'), time.sleep(60)))"
@@ -79,7 +97,7 @@ def test_sigterm_ends_any_command_as_ctrl_c_does():
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "begun\n"
     process.terminate()
-    output, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == console.EXIT_RESUMABLE
     assert errors == "stopped: run the same command again to go on from here\n"
 

@@ -33,6 +33,22 @@ def test_command_trains_reports_and_skips(tmp_path):
     assert json.loads(second.stdout.splitlines()[-1]) == summary
 
 
+def test_command_replaces_no_other_vocabulary_and_nothing_else(tmp_path):
+    tiny.write_corpus(corpus_directory("clinical", epath.Path(tmp_path)), tiny.documents())
+    at = ("--data_dir", tmp_path)
+    assert vocabulary_command(*at, "--size", 400).returncode == 0
+    model = epath.Path(tmp_path) / "vocabularies" / "clinical" / "sentencepiece.model"
+    before = model.read_bytes()
+    for name in ("clinical", "", "..", "../corpus", "../vocabularies"):
+        refused = vocabulary_command(*at, "--size", 380, "--name", name)
+        assert refused.returncode == 2, name
+        assert refused.stderr.startswith("error: "), name
+        assert model.read_bytes() == before
+    assert (epath.Path(tmp_path) / "corpus" / "clinical").exists()
+    assert vocabulary_command(*at, "--size", 380, "--overwrite").returncode == 0
+    assert model.read_bytes() != before
+
+
 def test_command_says_when_the_corpus_is_small(tmp_path):
     tiny.write_corpus(corpus_directory("clinical", epath.Path(tmp_path)), tiny.documents())
     result = vocabulary_command("--data_dir", tmp_path)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import errno
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from clinical_t5x.corpus.duplicates.signatures import LANES, SHINGLE_WORDS
 from clinical_t5x.corpus.duplicates.staged_lanes import StagedLanes
 from clinical_t5x.corpus.inputs import CorpusInputs
 from clinical_t5x.corpus.metadata import StagedMetadata
+from clinical_t5x.corpus.names import check_name
 from clinical_t5x.corpus.premises import PremiseIndex
 from clinical_t5x.corpus.selection import (
     NEAR_COPY,
@@ -53,7 +53,6 @@ OnStage = Callable[[str, int | None, str], contextlib.AbstractContextManager[Cal
 _SEEN = "inputs_seen.json"
 _SHARD_BYTES = 128 << 20
 _MIN_SHARDS = 16
-_LONGEST_NAME = 100  # bytes; file systems take 255, and hidden directories' names add to it
 OVERLAP = ("remove", "refuse", "allow")
 
 
@@ -107,20 +106,7 @@ class CorpusOptions:
             )
         if self.overlap not in OVERLAP:
             raise UserError(f"--overlap is {self.overlap!r}; give one of {', '.join(OVERLAP)}")
-        _check_name(self.name)
-
-
-def _check_name(name: str) -> None:
-    """Refuse what cannot name a directory beside others in the data home and among TFDS's."""
-    if not name or name.startswith(".") or set(name) & set("/*?[") or not name.isprintable():
-        raise UserError(f"--name is {name!r}; give a plain directory name")
-    if len(name.encode()) > _LONGEST_NAME:
-        raise UserError(f"--name is longer than {_LONGEST_NAME} bytes; give a shorter one")
-    if re.fullmatch(r"\d+\.\d+\.\d+", name):
-        raise UserError(
-            f"--name is {name!r}, which TFDS takes for a version; give one that is no version, "
-            f"such as v{name}"
-        )
+        check_name(self.name)
 
 
 def corpus_directory(data_home: epath.Path, name: str) -> epath.Path:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 import re
@@ -30,7 +32,7 @@ from clinical_t5x.evaluation.metrics.scoring import Scoring, scoring_of
 from clinical_t5x.evaluation.predictions import PredictionFile
 from clinical_t5x.evaluation.predictor import Generation, Predictor, Request
 from clinical_t5x.evaluation.results import Evaluation, Provenance, Result
-from clinical_t5x.storage import fingerprint, is_complete, write_text_atomically
+from clinical_t5x.storage import is_complete, write_text_atomically
 
 # What results depend on beside predictions.
 _LATER = (_CODE, _RESAMPLES, _THRESHOLDS) = ("evaluation_code", "resamples", "thresholds")
@@ -274,7 +276,7 @@ class Evaluator:
             "task": self.task.name,
             "task_version": self.examples.task_version,
             "split": self.split,
-            "examples": fingerprint(self._ids),
+            "examples": self._content,
             "max_target_tokens": self.max_target_tokens,
             "families": [family.name for family in self.task.families],
             "with_text": self._with_text,
@@ -284,6 +286,15 @@ class Evaluator:
             },
             "config_hash": provenance.config_hash,
         }
+
+    @functools.cached_property
+    def _content(self) -> str:
+        """A hash of what the examples are: ids, texts, gold, and input tokens as they were cut."""
+        digest = hashlib.sha256()
+        for record, tokens in zip(self.examples.records, self.examples.inputs, strict=True):
+            digest.update(json.dumps(record, sort_keys=True, default=repr).encode())
+            digest.update(np.asarray(tokens, np.int64).tobytes())
+        return digest.hexdigest()
 
     def _take_finished(self, file: PredictionFile, rows: ExampleRows) -> None:
         """Fill `rows` from the lines of examples that were finished before."""

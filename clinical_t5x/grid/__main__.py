@@ -169,10 +169,18 @@ def _list(flag: str, text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
-        values = [float(part) for part in text.split(",")]
+        return [_number(part) for part in text.split(",")]
     except ValueError:
         raise UserError(f"{flag} {text}: numbers with commas between, such as 0.01,0.1") from None
-    return [int(value) if value == int(value) else value for value in values]
+
+
+def _number(text: str) -> int | float:
+    """A whole number exactly as it is written, and 1.0 as one."""
+    try:
+        return int(text)
+    except ValueError:
+        value = float(text)
+        return int(value) if value.is_integer() else value
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x import storage
-from clinical_t5x.grid.description import MAJORITY, Grid, Model
+from clinical_t5x.grid.description import MAJORITY, Grid, Model, percentage, rate_name
 from clinical_t5x.grid.recipes import Recipe
 
 RUNS = "runs"
@@ -47,7 +47,7 @@ class Cell:
         """The run in words."""
         if self.model is None:
             return f"{self.recipe.task}, majority answer"
-        part = f"{100 * self.fraction:g} % of training"
+        part = f"{percentage(self.fraction).removesuffix('pct')} % of training"
         return f"{self.recipe.task}, {self.model.name}, {part}, seed {self.seed}"
 
     @property
@@ -57,7 +57,7 @@ class Cell:
 
     def model_dir(self, rate: float) -> epath.Path:
         """MODEL_DIR of the training with one learning rate."""
-        return self.directory / f"rate_{rate:g}"
+        return self.directory / f"rate_{rate_name(rate)}"
 
     @property
     def test_dir(self) -> epath.Path:
@@ -95,12 +95,24 @@ class Cell:
                 None if checkpoint is None else str(storage.absolute(checkpoint))
             )
             described["model_gin"] = self.grid.model_gin
+        described["contents"] = self._contents()
         return json.loads(json.dumps(described))
 
-
-def percentage(fraction: float) -> str:
-    """A fraction as part of a name: 0.01 is '1pct'."""
-    return f"{100 * fraction:g}pct"
+    def _contents(self) -> dict[str, Any]:
+        """What was in the places that are named, so that other contents are another run too."""
+        contents = self.grid.contents
+        found: dict[str, Any] = contents.data(self.recipe)
+        if self.model is None:
+            return found
+        gin_files = {
+            "model_gin": self.grid.model_gin,
+            "train_gin": self.recipe.train_gin,
+            "eval_gin": self.recipe.eval_gin,
+        }
+        found = found | {name: contents.gin(path) for name, path in gin_files.items()}
+        if self.model.checkpoint is not None:
+            found["checkpoint"] = contents.checkpoint(self.model.checkpoint)
+        return found
 
 
 def cells_of(grid: Grid) -> Iterator[Cell]:

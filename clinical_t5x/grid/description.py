@@ -19,13 +19,17 @@ import json
 import math
 import os
 import re
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from etils import epath
 
 from clinical_t5x.console import UserError
+from clinical_t5x.grid.contents import Contents
 from clinical_t5x.grid.recipes import (
     CONSTANT,
     KNOWN_TASKS,
@@ -38,6 +42,9 @@ from clinical_t5x.grid.recipes import (
 
 NO_CHECKPOINT = "none"
 MAJORITY = "majority"
+
+_LARGEST = sys.float_info.max / 100  # of any number, so that it can be a percentage
+_LARGEST_SEED = 2**31 - 1  # JAX's and TensorFlow's seeds are 32-bit numbers with a sign
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 _GRID_FIELDS = ("preset", "models", "model_gin", "tasks", "fractions", "seeds", "subset_seed")
@@ -83,6 +90,21 @@ class Grid:
     subset_seed: int | None = None
     data_dir: str | None = None
 
+    @cached_property
+    def contents(self) -> Contents:
+        """Fingerprints of what the grid's inputs contain, computed once for all its runs."""
+        return Contents(self.data_dir)
+
+
+def percentage(fraction: float) -> str:
+    """A fraction as part of a name: 0.01 is '1pct', in six digits and without an exponent."""
+    return f"{Decimal(f'{100 * fraction:g}'):f}pct"
+
+
+def rate_name(rate: float) -> str:
+    """A learning rate as part of a name."""
+    return f"{rate:g}"
+
 
 def make_grid(
     out: str | os.PathLike,
@@ -120,7 +142,7 @@ def make_grid(
         recipes=tuple(_recipe(task, chosen, said) for task in tasks),
         fractions=_fractions(said.get("fractions", chosen.fractions)),
         seeds=_seeds(said.get("seeds", chosen.seeds)),
-        subset_seed=_optional_int("subset_seed", said.get("subset_seed")),
+        subset_seed=_subset_seed(said.get("subset_seed")),
         data_dir=None if data_dir is None else os.fspath(data_dir),
     )
 
@@ -146,7 +168,7 @@ def read_file(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _preset(name: Any) -> Preset:
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise UserError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
 
@@ -206,15 +228,24 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
     return _once(what, tuple(given))
 
 
-def _once(what: str, values: tuple) -> tuple:
-    twice = next((value for value in values if values.count(value) > 1), None)
-    if twice is not None:
-        raise UserError(f"{what} has {twice!r} twice")
+def _once(what: str, values: tuple, name_of: Callable[[Any], str] = repr) -> tuple:
+    """Refuse what is there twice, or has the name of another: both would be one directory."""
+    named: dict[str, Any] = {}
+    for value in values:
+        name = name_of(value)
+        other = named.setdefault(name, value)
+        if values.count(value) > 1:
+            raise UserError(f"{what} has {value!r} twice")
+        if other is not value:
+            raise UserError(
+                f"{what} has {other!r} and {value!r}, which would both be called {name!r} in the"
+                " names of directories; leave one of them out"
+            )
     return values
 
 
 def _fractions(given: Any) -> tuple[float, ...]:
-    values = _numbers("fractions", given)
+    values = _numbers("fractions", given, percentage)
     if any(not 0 < value <= 1 for value in values):
         raise UserError(f"fractions are parts of the training split, above 0 to 1; not {given}")
     return tuple(sorted(values))
@@ -222,25 +253,30 @@ def _fractions(given: Any) -> tuple[float, ...]:
 
 def _seeds(given: Any) -> tuple[int, ...]:
     values = _numbers("seeds", given)
-    if any(value != int(value) or value < 0 for value in values):
-        raise UserError(f"seeds are whole numbers from 0; not {given}")
+    if any(value != int(value) or not 0 <= value <= _LARGEST_SEED for value in values):
+        raise UserError(f"seeds are whole numbers from 0 to {_LARGEST_SEED}; not {given}")
     return tuple(int(value) for value in values)
 
 
-def _numbers(what: str, given: Any) -> tuple[float, ...]:
+def _numbers(what: str, given: Any, name_of: Callable[[Any], str] = repr) -> tuple[float, ...]:
     given = [given] if isinstance(given, int | float) else given
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise UserError(f"{what} must be a list of numbers")
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in given):
         raise UserError(f"{what} must be numbers, not {given}")
-    if any(not math.isfinite(v) for v in given):
+    if any(not abs(v) <= _LARGEST for v in given):
         raise UserError(f"{what} must be finite, not {given}")
-    return _once(what, tuple(given))
+    return _once(what, tuple(given), name_of)
 
 
-def _optional_int(what: str, value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise UserError(f"{what} must be a whole number, not {value!r}")
+def _subset_seed(value: Any) -> int | None:
+    if value is None:
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 0 <= value <= _LARGEST_SEED:
+        raise UserError(
+            f"subset_seed must be a whole number from 0 to {_LARGEST_SEED}, not {value!r}"
+        )
     return value
 
 
@@ -258,8 +294,8 @@ def _recipe(task: str, preset: Preset, said: Mapping[str, Any]) -> Recipe:
         if "steps" in given or "epochs" in given:
             values.update(steps=None, epochs=None)
         values.update(given)
-    if isinstance(values.get("learning_rates"), Sequence | float | int):
-        values["learning_rates"] = tuple(_numbers("learning_rates", values["learning_rates"]))
+    if "learning_rates" in values:
+        values["learning_rates"] = _numbers("learning_rates", values["learning_rates"], rate_name)
     try:
         recipe = Recipe(task=task, **values)
     except TypeError:

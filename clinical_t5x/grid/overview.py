@@ -9,7 +9,8 @@ from typing import Any
 
 from clinical_t5x.grid.cells import Cell
 from clinical_t5x.grid.estimate import rough_seconds
-from clinical_t5x.grid.sharing import State, failure_of, outcome_of, state_of
+from clinical_t5x.grid.records import failure_of
+from clinical_t5x.grid.sharing import State, outcome_of, state_of
 
 
 def run_line(cell: Cell) -> dict[str, Any]:

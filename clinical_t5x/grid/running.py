@@ -17,10 +17,10 @@ from etils import epath
 from clinical_t5x import console, storage
 from clinical_t5x.grid import data, gin_files
 from clinical_t5x.grid.cells import Cell
+from clinical_t5x.grid.description import rate_name
+from clinical_t5x.grid.records import RUN_FILE
 from clinical_t5x.launch.environment import data_home_of
 from clinical_t5x.training.retention import BEST_FILE
-
-RUN_FILE = "run.json"
 
 KEEP_BEST, KEEP_NONE, KEEP_ALL = "best", "none", "all"
 
@@ -32,12 +32,6 @@ class LeaseLostError(Exception):
 def begin(cell: Cell) -> None:
     """Write down what the run is, before anything of it exists."""
     storage.write_json_atomically(cell.directory / RUN_FILE, {"made_from": cell.made_from})
-
-
-def begun_from(cell: Cell) -> dict[str, Any] | None:
-    """What the run in this place was begun from; None where there is none."""
-    path = cell.directory / RUN_FILE
-    return storage.read_json(path)["made_from"] if path.exists() else None
 
 
 def run_cell(
@@ -98,7 +92,7 @@ def _train_and_score(cell: Cell, is_lost: Callable[[], bool]) -> dict[str, Any]:
 
 def _train(cell: Cell, budget: gin_files.Budget, rate: float) -> None:
     text = gin_files.training_file(cell, budget, rate)
-    _run_program("train", cell, cell.directory / f"train_rate_{rate:g}.gin", text)
+    _run_program("train", cell, cell.directory / f"train_rate_{rate_name(rate)}.gin", text)
 
 
 def _score(cell: Cell, rate: float) -> dict[str, float]:
@@ -128,7 +122,7 @@ def choose(cell: Cell) -> dict[str, Any]:
     for rate in recipe.learning_rates:
         path = cell.model_dir(rate) / BEST_FILE
         found = storage.read_json(path)["checkpoints"] if path.exists() else []
-        tried[f"{rate:g}"] = found[0] if found else None
+        tried[rate_name(rate)] = found[0] if found else None
     sign = -1 if recipe.lower_is_better else 1
     known = {rate: best for rate, best in tried.items() if best is not None}
     if not known:
@@ -137,7 +131,7 @@ def choose(cell: Cell) -> dict[str, Any]:
             f" the directories below {cell.directory}"
         )
     best = max(known, key=lambda rate: sign * known[rate]["value"])
-    rate = next(rate for rate in recipe.learning_rates if f"{rate:g}" == best)
+    rate = next(rate for rate in recipe.learning_rates if rate_name(rate) == best)
     return {
         "learning_rate": rate,
         "step": known[best]["step"],

@@ -18,10 +18,10 @@ from typing import Any
 from clinical_t5x import console, storage
 from clinical_t5x.console import UserError
 from clinical_t5x.data import lease
+from clinical_t5x.grid import records
 from clinical_t5x.grid.cells import Cell
-from clinical_t5x.grid.running import LeaseLostError, begun_from
-
-FAILURE_FILE = "failure.json"
+from clinical_t5x.grid.records import FAILURE_FILE, begun_from, failure_of
+from clinical_t5x.grid.running import LeaseLostError
 
 _LOOK_SECONDS = 2.0
 _MESSAGE = 500  # characters of a reason
@@ -43,18 +43,15 @@ Make = Callable[[Cell, Callable[[], bool]], dict[str, Any]]
 
 def is_done(cell: Cell) -> bool:
     """Whether the run is finished."""
-    return storage.is_complete(cell.directory, cell.made_from)
+    return outcome_of(cell) is not None
 
 
 def outcome_of(cell: Cell) -> dict[str, Any] | None:
-    """What came out of a finished run; None of one that is not."""
-    return storage.completion(cell.directory)["outcome"] if is_done(cell) else None
-
-
-def failure_of(cell: Cell) -> dict[str, Any] | None:
-    """Why the run failed; None when it did not."""
-    path = cell.directory / FAILURE_FILE
-    return storage.read_json(path) if path.exists() else None
+    """What came out of a finished run; None of one that is not, or is of something else."""
+    mark = records.completion(cell)
+    if mark is None or not records.is_same(mark["made_from"], cell.made_from):
+        return None
+    return mark["outcome"]
 
 
 def state_of(cell: Cell, watch: lease.Watch | None = None) -> tuple[State, lease.Holder | None]:
@@ -77,11 +74,11 @@ def refuse_other_runs(cells: Iterable[Cell]) -> None:
     """
     for cell in cells:
         before = begun_from(cell)
-        if before is not None and before != cell.made_from:
+        if before is not None and not records.is_same(before, cell.made_from):
             raise UserError(
                 f"{cell.directory} was begun with another {_difference(before, cell.made_from)};"
-                " results of two recipes must not meet: take another --out, or remove that"
-                " directory"
+                " results of two recipes or inputs must not meet: take another --out, or remove"
+                " that directory"
             )
 
 
@@ -110,6 +107,7 @@ def work(cells: Sequence[Cell], make: Make) -> None:
     Returns when every run is done or has failed.
 
     Raises:
+      UserError: another process began a run of the same name from something else.
       console.Stopped, KeyboardInterrupt: as a run was stopped; the lease is given back.
     """
     watches = {cell.name: lease.Watch(cell.directory) for cell in cells}
@@ -141,6 +139,7 @@ def _attempt(cell: Cell, make: Make, held: lease.Lease, label: str) -> bool:
     """Make a run whose lease is held, unless the holder before just did; whether it was made."""
     if is_done(cell) or failure_of(cell) is not None:
         return False
+    refuse_other_runs([cell])  # a process with other inputs may have begun it since we looked
     console.say(f"\n{label} {cell.title}")
     began = time.monotonic()
     try:

@@ -61,6 +61,16 @@ class DatasetConfig:
             )
         check_count("BATCH_SIZE", self.batch_size)
         check_count("DatasetConfig.seed", self.seed, least=0)
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        lengths = self.task_feature_lengths
+        if lengths is None:
+            return
+        if not isinstance(lengths, Mapping):
+            raise UserError(f"TASK_FEATURE_LENGTHS = {lengths!r}: must be {{'inputs': 512, ...}}")
+        for feature, length in lengths.items():
+            check_count(f"TASK_FEATURE_LENGTHS[{feature!r}]", length)
 
 
 @dataclasses.dataclass

@@ -2,11 +2,13 @@
 
 The output directory gets `TASK-predict.jsonl-00000-of-00001` (one line an example, in the order of
 the examples) and, when that is whole, `...COMPLETED` beside it. Until then finished chunks lie in
-`tmp-TASK-00000-of-00001/`; a stopped run goes on after the last of them.
+`tmp-TASK-predict.jsonl-00000-of-00001-REQUEST/`, where REQUEST stands for the weights, the decoding
+and the examples; a stopped run of the same goes on after the last of them, also in other batches.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -17,13 +19,10 @@ from etils import epath
 
 from clinical_t5x import console
 from clinical_t5x.console import UserError
-from clinical_t5x.storage import (
-    fingerprint,
-    read_json,
-    write_json_atomically,
-    write_text_atomically,
-)
+from clinical_t5x.storage import fingerprint, write_text_atomically
+from clinical_t5x.training.alone import alone_with
 from clinical_t5x.training.config import DatasetConfig, RestoreCheckpointConfig
+from clinical_t5x.training.settings import check_count
 from clinical_t5x.training.sources import check_vocabularies, open_examples
 
 if TYPE_CHECKING:
@@ -74,11 +73,16 @@ def infer(
       The file of predictions (the directory of chunks where they are not joined).
 
     Raises:
-      UserError: missing data or checkpoints, a checkpoint of another model, or an unknown mode.
+      UserError: missing data or checkpoints, a checkpoint of another model, an unknown mode, an
+        impossible number, or another process that writes the same file.
     """
     if mode not in _MODES:
         raise UserError(f"infer.mode = {mode!r}: choose from {', '.join(_MODES)}")
-    if not 0 <= shard_id < num_shards:
+    check_count("BATCH_SIZE", dataset_cfg.batch_size, optional=False)
+    check_count("infer.checkpoint_period", checkpoint_period, optional=False)
+    check_count("infer.num_shards", num_shards, optional=False)
+    check_count("infer.shard_id", shard_id, least=0, optional=False)
+    if not shard_id < num_shards:
         raise UserError(f"infer.shard_id = {shard_id}: must be from 0 to {num_shards - 1}")
     task = dataset_cfg.mixture_or_task_name
     output = _Output(
@@ -101,18 +105,24 @@ def infer(
             mode=restore_checkpoint_cfg.mode,
             dtype=restore_checkpoint_cfg.dtype,
         )
-        identity = {"checkpoint": str(path), **job.identity()}
-        if output.is_complete(identity):
-            console.say(f"{output.file} is complete: nothing to do")
-            return output.file
-        output.begin(identity)
-        if summarize_config_fn is not None:
-            summarize_config_fn(str(output.directory), None, step)
         predictor = ModelPredictor(
             model, params, batch_size=dataset_cfg.batch_size, partitioner=partitioner
         )
-        _write_chunks(job, predictor, output, checkpoint_period * dataset_cfg.batch_size)
-        return output.merge() if merge_chunked_results else output.chunks
+        identity = {
+            "checkpoint": str(path),
+            "predictor": predictor.identity(),
+            "model": repr(model.config),
+            **job.identity(),
+        }
+        with output.alone(identity):
+            if output.is_complete():
+                console.say(f"{output.file} is complete: nothing to do")
+                return output.file
+            output.begin()
+            if summarize_config_fn is not None:
+                summarize_config_fn(str(output.directory), None, step)
+            _write_chunks(job, predictor, output, checkpoint_period * dataset_cfg.batch_size)
+            return output.merge(len(job.positions)) if merge_chunked_results else output.chunks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,58 +186,76 @@ class _Output:
         part = f"{shard:05}-of-{shards:05}"
         self.directory = directory
         self.file = directory / f"{name}-{mode}.{extension}-{part}"
-        self.chunks = directory / f"tmp-{name}-{part}"
         self._mark = directory / f"{self.file.name}.COMPLETED"
-        self._identity = self.chunks / "identity.json"
+        self._request = ""
 
-    def is_complete(self, identity: dict[str, Any]) -> bool:
+    @property
+    def chunks(self) -> epath.Path:
+        """Where the chunks of this request lie; another request's lie elsewhere."""
+        return self.directory / f"tmp-{self.file.name}-{self._request[:12]}"
+
+    @contextlib.contextmanager
+    def alone(self, identity: dict[str, Any]) -> Iterator[None]:
+        """Write for one request, while no other process does.
+
+        Raises:
+          UserError: one does, or the directory cannot be made.
+        """
+        self._request = fingerprint(identity)
+        lock = self.directory / f".{self.file.name}.lock"
+        with alone_with(lock, "INFER_OUTPUT_DIR", f"writing {self.file}"):
+            yield
+
+    def is_complete(self) -> bool:
         """Whether the file is whole and was made from this."""
         if not (self._mark.exists() and self.file.exists()):
             return False
-        return self._mark.read_text().strip() == fingerprint(identity)
+        return self._mark.read_text().strip() == self._request
 
-    def begin(self, identity: dict[str, Any]) -> None:
-        """Make room; chunks of something else are removed."""
+    def begin(self) -> None:
+        """Make room; chunks of other requests are removed."""
         self._mark.unlink(missing_ok=True)
-        if self._identity.exists() and read_json(self._identity) != identity:
-            self.chunks.rmtree()
+        for other in self.directory.glob(f"tmp-{self.file.name}-*"):
+            if other.name != self.chunks.name:
+                other.rmtree()
         self.chunks.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(self._identity, identity)
 
-    def has_chunk(self, number: int) -> bool:
-        """Whether a chunk is finished."""
-        return self._chunk(number).exists()
-
-    def write_chunk(self, number: int, lines: Sequence[dict[str, Any]]) -> None:
-        """Write a chunk, whole or not at all."""
+    def write_chunk(self, start: int, lines: Sequence[dict[str, Any]]) -> None:
+        """Write the lines from number `start` on, whole or not at all."""
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        write_text_atomically(self._chunk(number), text)
+        write_text_atomically(self.chunks / f"chunk-{start:09}", text)
 
-    def _chunk(self, number: int) -> epath.Path:
-        return self.chunks / f"chunk-{number:06}"
+    def finished(self) -> str:
+        """The text of the chunks that follow each other from the first example on."""
+        text, lines = [], 0
+        for chunk in sorted(self.chunks.glob("chunk-*")):
+            if int(chunk.name.removeprefix("chunk-")) != lines:
+                break
+            text.append(chunk.read_text())
+            lines += text[-1].count("\n")
+        return "".join(text)
 
-    def merge(self) -> epath.Path:
-        """Join the chunks, mark the file complete, remove the chunks."""
-        identity = read_json(self._identity)
-        parts = sorted(self.chunks.glob("chunk-*"))
-        write_text_atomically(self.file, "".join(part.read_text() for part in parts))
-        write_text_atomically(self._mark, fingerprint(identity) + "\n")
+    def merge(self, count: int) -> epath.Path:
+        """Join the chunks, which hold `count` lines, mark the file complete, remove the chunks."""
+        text = self.finished()
+        if text.count("\n") != count:
+            raise UserError(f"chunks were taken out of {self.chunks}; give the same command again")
+        write_text_atomically(self.file, text)
+        write_text_atomically(self._mark, self._request + "\n")
         self.chunks.rmtree()
         console.say(f"{self.file} is complete")
         return self.file
 
 
 def _write_chunks(job: _Job, predictor: Any, output: _Output, chunk_size: int) -> None:
-    """Do the chunks that are not there yet."""
-    starts = range(0, len(job.positions), max(chunk_size, 1))
+    """Do what is not there yet."""
+    done = output.finished().count("\n")
     with console.Progress(f"infer ({job.mode})", len(job.positions), unit="examples") as progress:
-        for number, start in enumerate(starts):
-            positions = job.positions[start : start + starts.step]
-            if output.has_chunk(number):
-                progress.advance(len(positions))
-                continue
+        progress.advance(done)
+        for start in range(done, len(job.positions), chunk_size):
+            positions = job.positions[start : start + chunk_size]
             lines: dict[int, dict] = {}
             for position, line in job.lines(predictor, positions):
                 lines[position] = line
                 progress.advance()
-            output.write_chunk(number, [lines[position] for position in positions])
+            output.write_chunk(start, [lines[position] for position in positions])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clinical_t5x.baselines.finetuning.batches import batches_of_epoch, number_of_updates, padded
-from clinical_t5x.baselines.finetuning.settings import CONSTANT, Settings
+from clinical_t5x.baselines.finetuning.settings import CONSTANT, Settings, check_seed
 from clinical_t5x.baselines.finetuning.windows import Row
 from clinical_t5x.console import UserError
 
@@ -56,18 +56,47 @@ def test_rates_rise_and_fall():
     assert {rate_factor(step, 8, constant) for step in range(8)} == {1.0}
 
 
+NAN, INFINITE = float("nan"), float("inf")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"epochs": 0},
+        {"epochs": 1.5},
         {"learning_rates": ()},
         {"learning_rates": (-1.0,)},
+        {"learning_rates": (1e-3, NAN)},
+        {"learning_rates": (INFINITE,)},
         {"precision": "float16"},
         {"schedule": "cosine"},
         {"warmup": 2.0},
+        {"warmup": NAN},
+        {"weight_decay": NAN},
+        {"weight_decay": -0.1},
+        {"clip_norm": -1.0},
+        {"clip_norm": NAN},
+        {"patience": 0},
+        {"overlap": -1},
+        {"longest_answer": 0},
+        {"lora_rank": -1},
+        {"lora_scale": NAN},
+        {"lora_scale": 0.0},
         {"max_tokens": {"mednli": 8}},
     ],
 )
 def test_settings_are_checked(wrong):
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_rates_of_one_name_are_refused():
+    """They would share a folder; the second would get the first one's result."""
+    with pytest.raises(UserError, match=r"learning_rates has 2 that are written 0\.001"):
+        Settings(learning_rates=(1e-4, 1e-3, 0.00100000001))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, None])
+def test_a_seed_is_checked(seed):
+    with pytest.raises(UserError, match="seed"):
+        check_seed(seed)

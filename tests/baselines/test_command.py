@@ -50,6 +50,8 @@ def test_fine_tune_on_folds(place, tiny_models, tmp_path):
             "did you mean gatortron",
         ),
         (("--model", "a/b", "--task", "snli", "--out", "x"), "invalid choice"),
+        (("--make_tiny", "bert", "--out", "x", "--seed", "-1"), "seed = -1: must be"),
+        (("--model", "a/b", "--task", "clip", "--out", "x", "--patience", "0"), "patience = 0"),
         (
             ("--model", "a/b", "--task", "clip", "--out", "x", "--data_dir", "/nowhere"),
             "python -m clinical_t5x.prepare --physionet DIR --data_dir /nowhere",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -313,14 +314,53 @@ def test_another_run_in_the_same_place_is_refused(tiny_models, tmp_path):
     assert again["test"].directory is not None  # nothing was made anew
 
 
+def test_other_weights_in_the_same_place_are_another_run(tiny_models, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    model, out = tmp_path / "model", tmp_path / "run"
+    shutil.copytree(tiny_models("roberta_large"), model)
+    _fine_tune(model, examples.benchmark_of("mednli"), QUICK, out)
+    weights = load_file(model / "model.safetensors")
+    name = max(weights, key=lambda name: weights[name].size)
+    save_file({**weights, name: weights[name] + 1}, model / "model.safetensors")
+    with pytest.raises(UserError, match=r"another run \(weights differ"):
+        _run(model, examples.benchmark_of("mednli"), QUICK, out)
+
+
+def test_another_tokenizer_in_the_same_place_is_another_run(tiny_models, tmp_path):
+    model, out = tmp_path / "model", tmp_path / "run"
+    shutil.copytree(tiny_models("clinicalbert"), model)
+    first = _run(model, examples.benchmark_of("mednli"), QUICK, out).description()
+    (model / "README.md").write_text("Nothing that a run depends on.")
+    assert _run(model, examples.benchmark_of("mednli"), QUICK, out).description() == first
+    with (model / "vocab.txt").open("a") as file:
+        file.write("another\n")
+    second = _run(model, examples.benchmark_of("mednli"), QUICK, out).description()
+    assert {key for key in first if first[key] != second[key]} == {"tokenizer"}
+
+
+def _with_weights_of_another(tiny_models, directory):
+    shutil.copytree(tiny_models("clinicalbert"), directory)
+    (directory / "pytorch_model.bin").unlink()
+    shutil.copy(tiny_models("roberta_large") / "model.safetensors", directory)
+    return directory
+
+
+def test_a_request_of_which_nothing_came_is_in_nobody_s_way(tiny_models, tmp_path):
+    wrong, right = _with_weights_of_another(tiny_models, tmp_path / "wrong"), tiny_models("llama")
+    benchmark, out = examples.benchmark_of("mednli"), tmp_path / "run"
+    with pytest.raises(UserError, match="seed = -1"):
+        _run(right, benchmark, QUICK, out, seed=-1)
+    with pytest.raises(UserError, match="lacks"):
+        _fine_tune(wrong, benchmark, QUICK, out)
+    _fine_tune(right, benchmark, QUICK, out)
+    with pytest.raises(UserError, match="another run"):
+        _run(wrong, benchmark, QUICK, out)
+
+
 def test_weights_of_another_architecture_are_refused(tiny_models, tmp_path):
     """A model would silently begin from random layers."""
-    import shutil
-
-    wrong = tmp_path / "wrong"
-    shutil.copytree(tiny_models("clinicalbert"), wrong)
-    (wrong / "pytorch_model.bin").unlink()
-    shutil.copy(tiny_models("roberta_large") / "model.safetensors", wrong)
+    wrong = _with_weights_of_another(tiny_models, tmp_path / "wrong")
     with pytest.raises(UserError, match="lacks"):
         _fine_tune(wrong, examples.benchmark_of("mednli"), QUICK, tmp_path / "run")
 

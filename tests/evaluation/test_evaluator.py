@@ -169,10 +169,11 @@ def test_results_of_other_metric_code_are_made_again(tmp_path, monkeypatch):
     assert (results / "_COMPLETE.json").read_text() != before
 
 
-def test_damaged_results_are_made_again(tmp_path):
+@pytest.mark.parametrize("end", [50, 0])
+def test_damaged_results_are_made_again(tmp_path, end):
     first = _run(tmp_path, ListedPredictor(ANSWERS))
     units = tmp_path / "results" / "mednli_v1-test-step_20" / "units.npz"
-    units.write_bytes(units.read_bytes()[:50])
+    units.write_bytes(units.read_bytes()[:end])
     assert _run(tmp_path, ListedPredictor(ANSWERS)).result("accuracy").value == pytest.approx(
         first.result("accuracy").value
     )
@@ -184,6 +185,20 @@ def test_predictions_of_other_parameters_are_not_reused(tmp_path):
     other = ListedPredictor(ANSWERS)
     _run(tmp_path, other, dataclasses.replace(SCRATCH, config_hash="changed"))
     assert len(other.asked) == 6
+
+
+@pytest.mark.parametrize("change", ["gold", "input"])
+def test_the_same_ids_with_other_contents_are_evaluated_anew(tmp_path, change):
+    """As after a corrected release, or with other feature lengths."""
+    first = _run(tmp_path, ListedPredictor(ANSWERS))
+    examples = _examples([GOLDS[0], ANSWERS[1], *GOLDS[2:]] if change == "gold" else GOLDS)
+    if change == "input":
+        examples.inputs[0] = examples.inputs[0][:-1]
+    again = ListedPredictor(ANSWERS)
+    found = _run(tmp_path, again, examples=examples)
+    assert len(again.asked) == len(GOLDS)
+    unchanged = found.result("accuracy").value == first.result("accuracy").value
+    assert unchanged == (change == "input")
 
 
 def test_predictions_of_another_task_version_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from clinical_t5x.console import UserError
 from clinical_t5x.grid.__main__ import _chosen, _flags, _parser
 from clinical_t5x.grid.cells import cells_of
-from clinical_t5x.grid.description import make_grid
+from clinical_t5x.grid.description import make_grid, percentage
 from clinical_t5x.grid.gin_files import Budget, evaluation_file, training_file
 from clinical_t5x.grid.recipes import PRESETS
 from clinical_t5x.launch.program import check_program
@@ -90,7 +90,14 @@ def test_flags_go_over_the_file_and_the_file_over_the_preset(tmp_path):
         ({"fractions": [0.1, 10]}, "above 0 to 1"),
         ({"fractions": [0.1, 0.1]}, "0.1 twice"),
         ({"fractions": [float("nan")]}, "finite"),
+        ({"fractions": [10**400]}, "finite"),
+        ({"fractions": [0.5, 0.5000000001]}, "both be called '50pct'"),
+        ({"learning_rates": [0.02, 0.02000000001]}, "both be called '0.02'"),
+        ({"learning_rates": "high"}, "list of numbers"),
         ({"seeds": [1.5]}, "whole numbers"),
+        ({"seeds": [2**31]}, "whole numbers from 0 to 2147483647"),
+        ({"subset_seed": -1}, "subset_seed must be a whole number from 0"),
+        ({"subset_seed": 2**31}, "subset_seed must be a whole number from 0"),
         ({"tasks": "mednli"}, "list of names"),
         ({"tasks": ["smoking"]}, "does not know the task 'smoking'"),
         ({"fraction": [0.1]}, "did you mean 'fractions'"),
@@ -117,6 +124,35 @@ def test_what_makes_no_sense_is_refused_by_name(settings, words):
 def test_flags_that_cannot_be_read_are_refused(arguments):
     with pytest.raises(UserError):
         asked("--model", "scratch=none", *arguments)
+
+
+def test_numbers_of_flags_are_read_as_they_are_written():
+    with pytest.raises(UserError, match=r"not \[99999999999999999999\]"):
+        asked("--model", "scratch=none", "--seeds", "99999999999999999999")
+    for given in ("inf", "nan"):
+        with pytest.raises(UserError, match="finite"):
+            asked("--model", "scratch=none", "--fractions", given)
+    found = asked("--model", "scratch=none", "--seeds", "2147483647", "--fractions", "1.0,0.5")
+    assert found.seeds == (2147483647,) and found.fractions == (0.5, 1)
+
+
+def test_a_preset_that_is_no_name_is_refused(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text('preset = ["paper"]\nmodels = {scratch = "none"}\n')
+    with pytest.raises(UserError, match="there is no preset"):
+        asked("--grid", str(path))
+
+
+def test_names_of_small_fractions_have_no_exponent():
+    (run,) = (
+        c
+        for c in cells_of(grid(fractions=[1e-7], tasks=["mednli"], seeds=[1]))
+        if c.model and c.model.name == "scratch"
+    )
+    assert run.training_name == "mednli_v1_train_0.00001pct_seed1"
+    assert run.name == "scratch-mednli-0.00001pct-seed1"
+    named = [percentage(value) for value in (0.07, 1 / 3, 0.005, 1, 1.0)]
+    assert named == ["7pct", "33.3333pct", "0.5pct", "100pct", "100pct"]
 
 
 def test_shards_share_the_runs_out_and_patterns_choose():

@@ -1,10 +1,13 @@
 """Training, evaluation and inference on real token stores, small ones."""
 
 import collections
+import dataclasses
 import itertools
 import json
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 from etils import epath
@@ -177,17 +180,16 @@ def test_evaluate_scores_the_newest_checkpoint(trained, tmp_path, capsys):
     assert [accuracy(found) for found in find_evaluations([tmp_path])] == [result]
 
 
-def inferred(trained, output_dir, mode, **options):
+def inferred(trained, output_dir, mode, *, batch_size=4, dtype="float32", **options):
     root, model = trained
     return infer(
         mode=mode,
         model=model,
-        dataset_cfg=configured("mednli", "test"),
-        restore_checkpoint_cfg=checkpoint(root),
+        dataset_cfg=dataclasses.replace(configured("mednli", "test"), batch_size=batch_size),
+        restore_checkpoint_cfg=dataclasses.replace(checkpoint(root), dtype=dtype),
         partitioner=PjitPartitioner(),
         output_dir=str(output_dir),
-        checkpoint_period=1,
-        **options,
+        **{"checkpoint_period": 1, **options},
     )
 
 
@@ -248,6 +250,72 @@ def test_infer_goes_on_after_its_last_chunk(trained, tmp_path, monkeypatch):
     assert inferred(trained, tmp_path / "parts", "predict").read_text() == whole
     assert calls == [4, 2, 2]
     assert not list((tmp_path / "parts").glob("tmp-*"))
+
+
+def interrupt_the_second_chunk(monkeypatch, do):
+    """Let `do` happen when the second chunk is asked for, once."""
+    from clinical_t5x.evaluation.predictor import ModelPredictor
+
+    score, calls = ModelPredictor.score, []
+
+    def interrupted(self, requests, targets):
+        calls.append(len(requests))
+        if len(calls) == 2:
+            do()
+        return score(self, requests, targets)
+
+    monkeypatch.setattr(ModelPredictor, "score", interrupted)
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_infer_goes_on_in_other_batches(trained, tmp_path, monkeypatch, batch_size):
+    whole = lines_of(inferred(trained, tmp_path / "whole", "score"))
+    interrupt_the_second_chunk(monkeypatch, stop)
+    with pytest.raises(KeyboardInterrupt):
+        inferred(trained, tmp_path / "parts", "score", batch_size=2)
+    found = lines_of(inferred(trained, tmp_path / "parts", "score", batch_size=batch_size))
+    assert [line["inputs"] for line in found] == [line["inputs"] for line in whole]
+    assert [line["score"] for line in found] == pytest.approx([line["score"] for line in whole])
+
+
+def test_infer_with_other_weights_begins_anew(trained, tmp_path, monkeypatch):
+    """Also where the checkpoint has the same path: what counts is what was read from it."""
+    rounded = inferred(trained, tmp_path / "rounded", "score", dtype="bfloat16").read_text()
+    place = tmp_path / "place"
+    exact = inferred(trained, place, "score").read_text()
+    assert inferred(trained, place, "score", dtype="bfloat16").read_text() == rounded != exact
+    interrupt_the_second_chunk(monkeypatch, stop)
+    with pytest.raises(KeyboardInterrupt):
+        inferred(trained, place, "score")
+    monkeypatch.undo()
+    assert inferred(trained, place, "score", dtype="bfloat16").read_text() == rounded
+    assert not list(place.glob("tmp-*"))
+
+
+def test_infer_shares_its_file_with_no_other_process(trained, tmp_path):
+    lock = tmp_path / ".mednli_v1-score.jsonl-00000-of-00001.lock"
+    hold = f"import fcntl; f = open({str(lock)!r}, 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    hold += "print('held', flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match=r"another process is writing .*; wait for it"):
+        inferred(trained, tmp_path, "score")
+    other.communicate("\n")
+    assert len(lines_of(inferred(trained, tmp_path, "score"))) == 6
+
+
+@pytest.mark.parametrize(
+    "number", [{"batch_size": None}, {"checkpoint_period": "abc"}, {"num_shards": 2.5}]
+)
+def test_infer_names_impossible_numbers(trained, tmp_path, number):
+    with pytest.raises(UserError, match="must be a whole number, at least 1"):
+        inferred(trained, tmp_path, "score", **number)
 
 
 def test_infer_refuses_what_it_cannot_do(trained, tmp_path):

@@ -6,6 +6,7 @@ torch and transformers are imported here, inside functions, and nowhere before.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterable
@@ -15,9 +16,13 @@ from typing import Any
 from clinical_t5x.baselines.finetuning.problems import CLASSES, LABELS, SPANS, Problem
 from clinical_t5x.baselines.finetuning.texts import TextEncoder
 from clinical_t5x.console import UserError
+from clinical_t5x.storage import fingerprint, sha256_file
 
 # Sequence-to-sequence models that are fine-tuned as text to text: not here.
 _TEXT_TO_TEXT = ("t5", "mt5", "umt5", "longt5", "bart", "mbart", "pegasus")
+# Files of a model's directory, as their names end. What the configuration says is known by itself.
+_WEIGHTS = (".safetensors", ".bin", ".index.json")
+_OF_TOKENIZERS = (".json", ".txt", ".model", ".codes")
 _RESERVED_POSITIONS = {"roberta": 2, "longformer": 2, "xlm-roberta": 2, "camembert": 2}
 
 
@@ -60,6 +65,19 @@ class Pretrained:
         )
         found -= _RESERVED_POSITIONS.get(self.family, 0)
         return int(min(found, self.tokenizer.model_max_length))
+
+    @functools.cached_property  # weights can have gigabytes
+    def content(self) -> dict[str, str]:
+        """Fingerprints of the weights and tokenizer in a directory; an id of the hub has none."""
+        if not os.path.isdir(self.source):
+            return {}
+        weights, others = {}, {}
+        for path in sorted(filter(Path.is_file, Path(self.source).iterdir())):
+            if path.name.endswith(_WEIGHTS):
+                weights[path.name] = sha256_file(path)
+            elif path.name.endswith(_OF_TOKENIZERS) and path.name != "config.json":
+                others[path.name] = sha256_file(path)
+        return {"weights": fingerprint(weights), "tokenizer": fingerprint(others)}
 
     def encoder(self, max_tokens: int) -> TextEncoder:
         """Its reader of texts, of at most so many tokens, and never more than it has positions."""

@@ -28,7 +28,7 @@ from clinical_t5x.baselines.finetuning.predictor import FineTunedPredictor
 from clinical_t5x.baselines.finetuning.problems import CLASSES, problem_of
 from clinical_t5x.baselines.finetuning.reading import SCORED_SPLITS, VALIDATION, Benchmark
 from clinical_t5x.baselines.finetuning.saving import Position, TrialFiles
-from clinical_t5x.baselines.finetuning.settings import Settings
+from clinical_t5x.baselines.finetuning.settings import Settings, check_seed, rate_name
 from clinical_t5x.baselines.finetuning.trial import Material, run_trial
 from clinical_t5x.console import UserError, say
 from clinical_t5x.evaluation.evaluator import Evaluator
@@ -79,6 +79,7 @@ class Run:
             "model": self.pretrained.source,
             "family": self.pretrained.family,
             "config": fingerprint(self.pretrained.config.to_dict()),
+            **self.pretrained.content,
             "initialisation": self.initialisation,
             "task": self.benchmark.task_name,
             "data": scored.manifest_hash,
@@ -114,6 +115,7 @@ def make_run(
     Raises:
       UserError: whatever is wrong.
     """
+    check_seed(seed)
     device = device_named(device)
     pretrained = find_pretrained(model)
     out = epath.Path(out)
@@ -121,18 +123,27 @@ def make_run(
     run = Run(pretrained, benchmark, settings, out, seed, initialisation, device, with_text)
     if not benchmark.train.records:
         raise UserError(f"the training split of {benchmark.task_name} is empty")
-    path = out / RUN_FILE
-    if path.exists():
-        found = read_json(path)
-        differing = sorted(
-            key for key, value in run.description().items() if found.get(key) != value
-        )
-        if differing:
-            raise UserError(
-                f"{out} holds another run ({', '.join(differing)} differ); choose another --out,"
-                " or repeat the command of that run to go on with it"
-            )
+    _refuse_another_run(run)
     return run
+
+
+def _refuse_another_run(run: Run) -> None:
+    """Raise where the run directory holds what another run made.
+
+    A request of which nothing came, such as one that was refused, is in nobody's way.
+    """
+    path = run.out / RUN_FILE
+    if not path.exists() or not any(place.is_dir() for place in run.out.iterdir()):
+        return
+    found, asked = read_json(path), run.description()
+    differing = sorted(
+        key for key in found.keys() | asked.keys() if found.get(key) != asked.get(key)
+    )
+    if differing:
+        raise UserError(
+            f"{run.out} holds another run ({', '.join(differing)} differ); choose another --out,"
+            " or repeat the command of that run to go on with it"
+        )
 
 
 def initialisation_of(source: str, registry_row: str | None) -> str:
@@ -190,7 +201,7 @@ def _material(run: Run) -> Material:
 
 
 def _files(run: Run, rate: float) -> TrialFiles:
-    return TrialFiles(run.out / "trials" / f"rate_{rate:g}")
+    return TrialFiles(run.out / "trials" / f"rate_{rate_name(rate)}")
 
 
 def _write_model(
@@ -213,7 +224,7 @@ def _write_model(
                 "rate": rate,
                 **{name: end.best[name] for name in ("epoch", "step", "thresholds", metric)},
                 "thresholds_tuned_on": VALIDATION,
-                "rates": {f"{r:g}": e.best[metric] for r, e in ends.items()},
+                "rates": {rate_name(r): e.best[metric] for r, e in ends.items()},
                 "parameters": parameter_count(model),
                 "weights": [sha256_file(path) for path in weights],
             },

@@ -7,14 +7,18 @@ PubMedGPT, and the best on validation of 2e-5, 3e-5 and 5e-5 for the other encod
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from clinical_t5x.console import UserError
+from clinical_t5x.training.settings import check_count, check_number
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 LINEAR, CONSTANT = "linear", "constant"
+_LARGEST_SEED = 2**64 - 1  # that torch takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,23 +73,63 @@ class Settings:
     checkpoint_period: int = 500
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "rows_at_once", "checkpoint_period"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.learning_rates or min(self.learning_rates) <= 0:
-            raise UserError(f"learning_rates are {self.learning_rates}; they must be above 0")
+        for name in ("epochs", "batch_size", "rows_at_once", "longest_answer", "checkpoint_period"):
+            check_count(name, getattr(self, name), optional=False)
+        for name in ("overlap", "lora_rank"):
+            check_count(name, getattr(self, name), least=0, optional=False)
+        check_count("patience", self.patience)
+        for name in ("warmup", "weight_decay", "clip_norm"):
+            _check_amount(name, getattr(self, name))
+        _check_amount("lora_scale", self.lora_scale, above_zero=True)
+        self._check_rates()
+        if self.warmup > 1:
+            raise UserError(f"warmup is {self.warmup}; it is a share of the updates, 0 to 1")
         if self.precision not in (FLOAT32, BFLOAT16):
             raise UserError(f"precision is {self.precision!r}; it must be {FLOAT32} or {BFLOAT16}")
         if self.schedule not in (LINEAR, CONSTANT):
             raise UserError(f"schedule is {self.schedule!r}; it must be {LINEAR} or {CONSTANT}")
-        if not 0 <= self.warmup <= 1 or self.lora_rank < 0 or self.overlap < 0:
-            raise UserError("warmup must be 0 to 1; lora_rank and overlap must not be negative")
         if min(self.max_tokens.values()) < 16:
             raise UserError(f"max_tokens are {dict(self.max_tokens)}; they must be at least 16")
+
+    def _check_rates(self) -> None:
+        if not self.learning_rates:
+            raise UserError("learning_rates are none; give at least one")
+        for rate in self.learning_rates:
+            _check_amount("learning_rates", rate, above_zero=True)
+        names = collections.Counter(map(rate_name, self.learning_rates))
+        (name, times), *_ = names.most_common(1)
+        if times > 1:  # they would share a folder, and the second take the first one's result
+            raise UserError(
+                f"learning_rates has {times} that are written {name}; leave all but one of them out"
+            )
 
     def description(self) -> dict[str, Any]:
         """Its values for JSON."""
         return {**dataclasses.asdict(self), "learning_rates": list(self.learning_rates)}
+
+
+def rate_name(rate: float) -> str:
+    """What a learning rate is called in folders and files; different for those of a run."""
+    return f"{rate:g}"
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse what order, dropout and a fresh head cannot be drawn with.
+
+    Raises:
+      UserError: it is no whole number, negative, or too large.
+    """
+    check_count("seed", seed, least=0, optional=False)
+    if seed > _LARGEST_SEED:
+        raise UserError(f"seed = {seed}: must be at most {_LARGEST_SEED}")
+
+
+def _check_amount(name: str, value: Any, *, above_zero: bool = False) -> None:
+    """Refuse what is no number, not finite, or negative; zero too where it makes no sense."""
+    check_number(name, value)
+    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
+        least = "above 0" if above_zero else "at least 0"
+        raise UserError(f"{name} = {value!r}: must be a finite number, {least}")
 
 
 _SWEEP = Settings()
