@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -113,9 +114,11 @@ def _refuse_to_lose(options: argparse.Namespace, source: Any, target: Any) -> No
     from clinical_t5x import storage
     from clinical_t5x.interop import recognise
 
-    origin, end = os.fspath(storage.absolute(source.path)), os.fspath(target)
-    if origin == end or origin.startswith(end.rstrip("/") + "/"):
+    end = os.fspath(target)
+    if _holds(end, os.fspath(storage.absolute(source.path))):
         raise UserError(f"{target} is, or holds, the source: choose another DST")
+    if os.path.islink(end):  # what it leads to would stay, and only the link be replaced
+        raise UserError(f"{target} is a symbolic link; name the directory itself as DST")
     if target.exists() and not _is_empty(target):
         if not options.overwrite:
             raise UserError(f"{target} exists; choose another DST, or --overwrite")
@@ -125,9 +128,20 @@ def _refuse_to_lose(options: argparse.Namespace, source: Any, target: Any) -> No
         needed = int(_SPARE * sum(_stored_bytes(options, info) for info in source.infos.values()))
         free = storage.free_bytes(end)
         if free < needed:
-            raise UserError(
-                f"{target} needs {needed / 1e9:,.1f} GB; {free / 1e9:,.1f} GB are free there"
-            )
+            raise UserError(f"{target} needs {_size(needed)}; {_size(free)} are free there")
+
+
+def _holds(end: str, origin: str) -> bool:
+    """Whether `origin` is or lies in `end`, as both are written or where their links lead."""
+    pairs = [(end, origin)]
+    if "://" not in end and "://" not in origin:
+        pairs.append((os.path.realpath(end), os.path.realpath(origin)))
+    return any(one == two or two.startswith(one.rstrip("/") + "/") for one, two in pairs)
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
 
 
 def _is_empty(target: Any) -> bool:
@@ -254,7 +268,7 @@ def _say_what_was_made(options: argparse.Namespace, source: Any, target: Any) ->
     else:
         say(
             "Next: python -m t5x.train --gin_file=gin/models/MODEL.gin --gin_file=gin/FINETUNE.gin"
-            f" --gin.INITIAL_CHECKPOINT_PATH={target}"
+            f" --gin.INITIAL_CHECKPOINT_PATH={shlex.quote(str(target))}"
         )
 
 

@@ -10,10 +10,11 @@ needs of each example.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,6 +34,13 @@ MANIFEST_FILE = "manifest.json"
 RECORDS_FILE = "records.jsonl"
 STREAM = "stream"
 EXAMPLES = "examples"
+
+_EVERY_MANIFEST = frozenset({"kind", "dtype", "items", "features", "content_sha256"})
+# What reading a file raises that is missing, cut or altered. A file that may not be read is whole.
+_DAMAGE = (
+    FileNotFoundError, IsADirectoryError, NotADirectoryError, EOFError,
+    ValueError, KeyError, IndexError, TypeError, AttributeError,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,9 @@ class TokenStore:
       directory: where it lies (for a bucket, where its local copy lies).
       manifest: what it was made from and what was measured.
       features: the token sequences by feature name.
+
+    Raises:
+      UserError: the store is not complete, or is damaged.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -76,22 +87,53 @@ class TokenStore:
             )
         if "://" in os.fspath(self.directory):
             self.directory = local_copy(self.directory)
-        self.manifest: dict[str, Any] = read_json(self.directory / MANIFEST_FILE)
-        self.features = {
-            name: self._open_feature(name, description)
-            for name, description in self.manifest["features"].items()
-        }
+        self.manifest, files = self._read_manifest()
+        self.features = {name: self._open_feature(name, file) for name, file in files.items()}
 
-    def _open_feature(self, name: str, description: Mapping[str, Any]) -> TokenSequences:
-        path = os.fspath(self.directory / description["file"])
-        offsets = np.load(os.fspath(self.directory / f"{name}_offsets.npy"), mmap_mode="r")
+    def _read_manifest(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """The manifest, and the file of every feature's tokens."""
+        with self._whole(MANIFEST_FILE):
+            manifest = read_json(self.directory / MANIFEST_FILE)
+            files = {name: feature["file"] for name, feature in manifest["features"].items()}
+            if _EVERY_MANIFEST - manifest.keys():
+                raise ValueError("it lacks an entry")
+            np.dtype(manifest["dtype"])
+        return manifest, files
+
+    @contextlib.contextmanager
+    def _whole(self, file: str) -> Iterator[None]:
+        """Say which file is to blame when reading it in the block shows that it is damaged."""
+        try:
+            yield
+        except _DAMAGE as error:
+            # The error's own message stays out: it may hold what the file does.
+            raise self._damaged(file) from error
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(
+            f"the token store {self.directory} is damaged ({what}); remove it and start again"
+        )
+
+    def _open_feature(self, name: str, file: str) -> TokenSequences:
         dtype = np.dtype(self.manifest["dtype"])
-        if os.path.getsize(path) != int(offsets[-1]) * dtype.itemsize:
-            raise UserError(f"{path} has not the size its offsets say; remove its store")
+        offsets = self._open_offsets(f"{name}_offsets.npy")
+        with self._whole(file):
+            path = os.fspath(self.directory / file)
+            size = os.path.getsize(path)
+        if size != int(offsets[-1]) * dtype.itemsize:
+            raise self._damaged(f"{file} has not the size its offsets say")
         if not offsets[-1]:  # an empty file cannot be mapped
             return TokenSequences(np.zeros(0, dtype), offsets)
         # A plain view of the mapped file: slices of a memmap object are many times slower to make.
         return TokenSequences(np.memmap(path, dtype, mode="r").view(np.ndarray), offsets)
+
+    def _open_offsets(self, file: str) -> np.ndarray:
+        with self._whole(file):
+            offsets = np.load(os.fspath(self.directory / file), mmap_mode="r")
+            # Only what takes no look at every one: there may be many millions.
+            if offsets.dtype != np.int64 or offsets.shape != (self.manifest["items"] + 1,):
+                raise ValueError("not one offset more than items")
+        return offsets
 
     @property
     def kind(self) -> str:
@@ -104,9 +146,19 @@ class TokenStore:
         return self.manifest["content_sha256"]
 
     def records(self) -> list[dict[str, Any]]:
-        """What an evaluation needs of every example, in the order of the examples."""
-        with (self.directory / RECORDS_FILE).open("r") as file:
-            return [json.loads(line) for line in file]
+        """What an evaluation needs of every example, in the order of the examples.
+
+        Raises:
+          UserError: they are damaged.
+        """
+        if not self.manifest["items"]:  # of an empty split there is no such file
+            return []
+        with self._whole(RECORDS_FILE):
+            with (self.directory / RECORDS_FILE).open("r") as file:
+                records = [json.loads(line) for line in file]
+            if len(records) != self.manifest["items"]:
+                raise ValueError("not one record for every item")
+        return records
 
 
 class TokenStoreWriter:

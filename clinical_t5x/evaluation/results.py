@@ -13,7 +13,7 @@ import functools
 import hashlib
 import os
 import subprocess
-import zipfile
+import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -215,23 +215,57 @@ def load_evaluation(directory: str | os.PathLike) -> Evaluation:
             " run the evaluation again"
         )
     try:
-        document = read_json(directory / RESULTS_FILE)
-        if document["schema"] != SCHEMA:
-            raise UserError(
-                f"{directory / RESULTS_FILE} has schema {document['schema']}, this version reads"
-                f" {SCHEMA}; run the evaluation again"
-            )
-        results = tuple(Result(**fields) for fields in document["results"])
-        with (directory / UNITS_FILE).open("rb") as file, np.load(file) as arrays:
-            sums = {
-                name.removeprefix("sums/"): arrays[name] for name in arrays.files if name != "units"
-            }
-            units = arrays["units"]
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+        results, counts = _read_results(directory / RESULTS_FILE)
+        units, sums = _read_units(directory / UNITS_FILE, results[0].n_units)
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy have many for what is cut or altered
         raise UserError(
             f"{directory} is damaged ({type(error).__name__}); run the evaluation again"
         ) from error
-    return Evaluation(results, document["counts"], units, sums, os.fspath(directory))
+    return Evaluation(results, counts, units, sums, os.fspath(directory))
+
+
+def _read_results(path: epath.Path) -> tuple[tuple[Result, ...], dict[str, int]]:
+    """Results and counts as they were saved; any error when the file is damaged."""
+    document = read_json(path)
+    if document["schema"] != SCHEMA:
+        raise UserError(
+            f"{path} has schema {document['schema']}, this version reads {SCHEMA};"
+            " run the evaluation again"
+        )
+    results = tuple(_result(fields) for fields in document["results"])
+    if not results:
+        raise ValueError("no results")
+    counts = document["counts"]
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise TypeError("a count is no whole number")
+    return results, counts
+
+
+def _result(fields: Mapping[str, Any]) -> Result:
+    """A result whose fields have the types that they were saved with."""
+    result = Result(**fields)
+    for name, kind in typing.get_type_hints(Result).items():
+        value = getattr(result, name)
+        # JSON may write a float as a whole number.
+        if not isinstance(value, kind) and not (type(value) is int and isinstance(0.0, kind)):
+            raise TypeError(name)
+    return result
+
+
+def _read_units(path: epath.Path, n_units: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Units and sums as they were saved; any error when the file is damaged."""
+    with path.open("rb") as file, np.load(file) as arrays:
+        sums = {
+            name.removeprefix("sums/"): arrays[name] for name in arrays.files if name != "units"
+        }
+        units = arrays["units"]
+    if units.shape != (n_units,) or any(
+        array.ndim != 2 or len(array) != n_units for array in sums.values()
+    ):
+        raise ValueError("not one row for every unit")
+    return units, sums
 
 
 def find_evaluations(run_directories: Sequence[str | os.PathLike]) -> list[Evaluation]:

@@ -49,10 +49,10 @@ class SafetensorsFile:
         self.infos: dict[str, TensorInfo] = {}
         self._starts: dict[str, tuple[int, int]] = {}
         header, data_start = self._header()
-        end = data_start
         for name, entry in header.items():
             if name != "__metadata__":
-                end = max(end, self._add(name, entry, data_start))
+                self._add(name, entry, data_start)
+        end = self._check_places(data_start)
         size = tensor_files.file_size(path)
         if end != size:
             what = "truncated" if end > size else "longer than its header says"
@@ -73,8 +73,8 @@ class SafetensorsFile:
             raise CheckpointError(f"{self._file} has a damaged header")
         return header, 8 + length
 
-    def _add(self, name: str, entry: Any, data_start: int) -> int:
-        """Take a tensor of the header in; returns where in the file it ends."""
+    def _add(self, name: str, entry: Any, data_start: int) -> None:
+        """Take a tensor of the header in."""
         try:
             code, shape = entry["dtype"], tuple(entry["shape"])
             first, last = entry["data_offsets"]
@@ -87,7 +87,18 @@ class SafetensorsFile:
             raise CheckpointError(f"{self._file} has a damaged header (at {name!r})")
         self.infos[name] = TensorInfo(shape, _DTYPES.get(code, code))
         self._starts[name] = data_start + first, last - first
-        return data_start + last
+
+    def _check_places(self, end: int) -> int:
+        """Refuse overlaps and holes, which the format forbids; returns where the last one ends."""
+        # Of tensors that start at one place the empty ones come first: they take no room.
+        for name, (start, length) in sorted(self._starts.items(), key=lambda item: item[1]):
+            if start != end:
+                what = "overlaps another tensor" if start < end else "leaves a hole before it"
+                raise CheckpointError(
+                    f"{self._file} has a damaged header ({name!r} {what}); fetch it again"
+                )
+            end += length
+        return end
 
     def read(self, name: str) -> np.ndarray:
         """The whole tensor as stored."""

@@ -70,9 +70,14 @@ def test_mistakes_are_named(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with tf.io.TFRecordWriter(str(tmp_path / "strange")) as writer:
         writer.write(b"\xff\xff\xff")
+    (tmp_path / "folder").mkdir()
+    _write(tmp_path / "mixed", {"inputs": "a"}, {"other": "fever"})
     cases = [
         ({"paths": [good], "file_type": "recordio"}, "'recordio' cannot be read: only 'tfrecord'"),
         ({"paths": [str(tmp_path / "none")]}, "there is no file .*none"),
+        ({"paths": [str(tmp_path / "folder")]}, "folder is no file"),
+        ({"paths": [str(tmp_path / "fold*")]}, "folder is no file"),
+        ({"paths": [good, str(tmp_path / "mixed")]}, "mixed has a record .* one text 'inputs'"),
         ({"paths": []}, "TF_EXAMPLE_FILE_PATHS is empty"),
         ({"paths": [str(tmp_path / "text")]}, "text is no file of TFRecords, or is damaged"),
         ({"paths": [str(tmp_path / "empty")]}, "empty holds no record"),
@@ -83,3 +88,16 @@ def test_mistakes_are_named(tmp_path):
     for options, expected in cases:
         with pytest.raises(UserError, match=expected):
             _create(**options)
+
+
+@pytest.mark.parametrize("kept", [1, 10, 13, -1])
+def test_truncated_file_is_named(tmp_path, kept):
+    """Cut within the second record: its length, the checksum of that, itself, its checksum."""
+    good = _write(tmp_path / "good", {"inputs": "a"})
+    cut = tmp_path / "cut.tfrecord"
+    _write(cut, {"inputs": "fever"})
+    first = len(cut.read_bytes())
+    _write(cut, {"inputs": "fever"}, {"inputs": "chills"})
+    cut.write_bytes(cut.read_bytes()[: first + kept if kept > 0 else kept])
+    with pytest.raises(UserError, match=r"cut\.tfrecord is no file of TFRecords, or is damaged"):
+        _create([good, str(cut)])

@@ -95,6 +95,45 @@ def test_damaged_store_is_refused(tmp_path):
         TokenStore(store.directory)
 
 
+@pytest.mark.parametrize("end", [None, 0, 5, -5])
+@pytest.mark.parametrize(
+    "file", ["manifest.json", "inputs.u16", "inputs_offsets.npy", "targets.u16", "records.jsonl"]
+)
+def test_missing_and_cut_files_are_named(tmp_path, file, end):
+    store = write(epath.Path(tmp_path) / "s", [(range(20), range(30)), ([1], [2])])
+    whole = (store.directory / file).read_bytes()
+    (store.directory / file).unlink()
+    if end is not None:
+        (store.directory / file).write_bytes(whole[:end])
+    with pytest.raises(UserError, match=r"s is damaged \(.*\); remove it and start") as error:
+        TokenStore(store.directory).records()
+    assert f"({file}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("manifest.json", "{}"),
+        ("manifest.json", "[1]"),
+        ("manifest.json", '{"features": {"inputs": {"file": "inputs.u16"}}}'),
+        ("records.jsonl", '{"text": "fever"}\n'),
+        ("records.jsonl", '{"text": "fever"}\n' * 3),
+        ("records.jsonl", '{"text": "fever"}\n{"text": "fev'),
+    ],
+)
+def test_altered_files_are_named_without_their_text(tmp_path, file, content):
+    store = write(epath.Path(tmp_path) / "s", [([1], [2]), ([1], [2])])
+    (store.directory / file).write_text(content)
+    with pytest.raises(UserError, match=rf"s is damaged \({file}\); remove it and start") as error:
+        TokenStore(store.directory).records()
+    assert "fev" not in str(error.value)
+
+
+def test_empty_store_is_whole(tmp_path):
+    store = write(epath.Path(tmp_path) / "s", [])
+    assert store.records() == [] and len(store.features["inputs"]) == 0
+
+
 def test_manifest_is_json_without_text(tmp_path):
     store = write(epath.Path(tmp_path) / "s", [([1], [2])])
     manifest = json.loads((store.directory / "manifest.json").read_text())

@@ -29,7 +29,11 @@ def _evaluation(directory, right):
     save_evaluation(directory, Evaluation((result,), {}, units, {"mednli": sums}))
 
 
-_NUMBERS = {"n": 18, "n_units": 6, "checkpoint_step": None, "value": 0.5, "metric": "accuracy"}
+_NUMBERS = {
+    "n": 18, "n_units": 6, "checkpoint_step": None, "value": 0.5, "low": None, "high": None,
+    "level": 0.95, "resamples": 0, "seed": 1, "fraction": 1.0, "subset_seed": None,
+    "higher_is_better": True, "synthetic": True, "metric": "accuracy",
+}  # fmt: skip
 
 
 def test_two_runs_compared(tmp_path):

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import shlex
 
 import numpy as np
 import pytest
 
+from clinical_t5x import storage
 from clinical_t5x.console import EXIT_DONE, EXIT_USAGE, UserError, run_command
 from clinical_t5x.data.vocabulary_training import VocabularyOptions, train_model
 from clinical_t5x.interop.recognise import open_checkpoint
@@ -183,6 +185,40 @@ def test_the_source_is_never_replaced(capsys, source, tmp_path, where):
     code, _, err = run(capsys, source, tmp_path / where, "--to", "hf", "--overwrite")
     assert code == EXIT_USAGE and "is, or holds, the source" in err
     assert (source / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("through", ["source", "target", "parent"])
+def test_links_do_not_hide_the_source(capsys, source, tmp_path, through):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path if through == "parent" else source)
+    place = link / "source" if through == "parent" else link
+    places = (place, source) if through == "source" else (source, place)
+    code, _, err = run(capsys, *places, "--to", "hf", "--overwrite")
+    assert code == EXIT_USAGE and "is, or holds, the source" in err
+    assert link.is_symlink() and (source / "model.safetensors").exists()
+
+
+def test_a_link_is_not_replaced(capsys, source, tmp_path):
+    convert(source, tmp_path / "other", "--to", "hf")
+    for to in ("other", "nowhere"):
+        (tmp_path / f"to_{to}").symlink_to(tmp_path / to)
+        code, _, err = run(capsys, source, tmp_path / f"to_{to}", "--to", "hf", "--overwrite")
+        assert code == EXIT_USAGE and f"to_{to} is a symbolic link; name the directory" in err
+        assert (tmp_path / f"to_{to}").is_symlink()
+    assert_same(source, tmp_path / "other")
+
+
+def test_what_comes_next_can_be_pasted(capsys, source, tmp_path):
+    _, out, _ = run(capsys, source, tmp_path / "my model", "--to", "native")
+    *_, last = shlex.split(out.splitlines()[-1])
+    assert last == f"--gin.INITIAL_CHECKPOINT_PATH={tmp_path / 'my model' / 'checkpoint_0'}"
+
+
+def test_small_sizes_are_told_as_well(capsys, monkeypatch, source, tmp_path):
+    monkeypatch.setattr(storage, "free_bytes", lambda path: 1_000)
+    code, _, err = run(capsys, source, tmp_path / "out", "--to", "hf")
+    assert code == EXIT_USAGE and "needs 0.0 MB; 0.0 MB are free there" in err
+    assert command._size(99_000_000) == "99.0 MB" and command._size(2e9) == "2.0 GB"
 
 
 def test_a_source_that_breaks_halfway_leaves_the_old_directory(capsys, models, tmp_path):

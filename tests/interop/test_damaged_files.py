@@ -11,9 +11,11 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from etils import epath
 
 from clinical_t5x.interop import tensor_pickle
 from clinical_t5x.interop.recognise import open_checkpoint
+from clinical_t5x.interop.safetensors_file import SafetensorsFile
 from clinical_t5x.interop.source import CheckpointError
 from clinical_t5x.interop.tensor_pickle import read_pickle
 from tests.interop import hf_models
@@ -219,6 +221,39 @@ def test_safetensors_headers_that_lie_are_refused(model, tmp_path, change):
     )
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         read_all(tmp_path)
+
+
+def _write_tensors(path, places, shapes=((2,), (2,)), length=16):
+    """A file of tensors "a", "b", ... of F32 at these places in `length` bytes of numbers."""
+    header = {
+        name: {"dtype": "F32", "shape": list(shape), "data_offsets": place}
+        for name, shape, place in zip("abc"[: len(places)], shapes, places, strict=True)
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(length))
+
+
+@pytest.mark.parametrize(
+    ("places", "length", "message"),
+    [
+        ([[0, 8], [0, 8]], 8, "'b' overlaps another"),
+        ([[0, 8], [4, 12]], 12, "'b' overlaps another"),
+        ([[0, 8], [12, 20]], 20, "'b' leaves a hole"),
+        ([[8, 16], [16, 24]], 24, "'a' leaves a hole"),
+    ],
+)
+def test_tensors_that_overlap_or_leave_holes_are_refused(tmp_path, places, length, message):
+    _write_tensors(tmp_path / "x.safetensors", places, length=length)
+    with pytest.raises(CheckpointError, match=message):
+        SafetensorsFile(epath.Path(tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize("place", [[0, 0], [8, 8], [16, 16]])
+def test_empty_tensors_take_no_room(tmp_path, place):
+    places = [[8, 16], place, [0, 8]]
+    _write_tensors(tmp_path / "x.safetensors", places, shapes=((2,), (0, 3), (2,)))
+    found = SafetensorsFile(epath.Path(tmp_path / "x.safetensors"))
+    assert found.read("b").shape == (0, 3) and found.read("a").shape == (2,)
 
 
 def test_names_that_occur_twice_are_refused(model, tmp_path):
