@@ -118,7 +118,7 @@ def save(
 
 def _check_features(model: Any, features: Mapping[str, Any] | None) -> None:
     from clinical_t5x.data.materialise import describe_vocabulary
-    from clinical_t5x.training.sources import check_vocabularies
+    from clinical_t5x.training.vocabularies import check_vocabularies
 
     found = {
         name: describe_vocabulary(feature.vocabulary)["content_sha256"]

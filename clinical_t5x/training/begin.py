@@ -20,6 +20,7 @@ from clinical_t5x.training import (
     model_info,
     runtime,
     startup,
+    vocabularies,
 )
 from clinical_t5x.training import state as states
 from clinical_t5x.training.guard import GuardRecord
@@ -137,6 +138,8 @@ def begin_run(
     subset = getattr(data, "subset", None)  # a user's own batches have none
     if subset is not None:
         position["subset"] = subset
+    if getattr(data, "vocabularies", None):
+        position[vocabularies.POSITION] = dict(data.vocabularies)
     if hasattr(request.model, "config"):
         position[adapters.CONFIG] = dataclasses.asdict(request.model.config)
     store = None

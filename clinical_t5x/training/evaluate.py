@@ -9,7 +9,8 @@ from etils import epath
 
 from clinical_t5x import console, storage
 from clinical_t5x.training.config import DatasetConfig, RestoreCheckpointConfig
-from clinical_t5x.training.sources import check_vocabularies, open_evaluator
+from clinical_t5x.training.sources import open_evaluator
+from clinical_t5x.training.vocabularies import check_vocabularies
 
 if TYPE_CHECKING:
     from clinical_t5x.evaluation.results import Evaluation

@@ -19,6 +19,7 @@ from clinical_t5x.interop.source import CheckpointError, TensorSource
 from clinical_t5x.models.config import T5Config
 from clinical_t5x.partitioning import PjitPartitioner
 from clinical_t5x.training import adapters
+from clinical_t5x.training.vocabularies import refuse_other_vocabulary
 
 _SHOWN = 5
 # What shapes do not show, and the names that people set it by.
@@ -48,6 +49,7 @@ def import_params(path: Any, model: Any, partitioner: PjitPartitioner) -> tuple[
     try:
         source = open_checkpoint(path)
         refuse_other_network(source, plain.config)
+        refuse_other_vocabulary(source.path, getattr(source, "position", {}), model)
         params = place(source, plain, partitioner)
     except CheckpointError as error:
         raise UserError(str(error)) from error

@@ -23,7 +23,8 @@ from clinical_t5x.storage import fingerprint, write_text_atomically
 from clinical_t5x.training.alone import alone_with
 from clinical_t5x.training.config import DatasetConfig, RestoreCheckpointConfig
 from clinical_t5x.training.settings import check_count
-from clinical_t5x.training.sources import check_vocabularies, open_examples
+from clinical_t5x.training.sources import open_examples
+from clinical_t5x.training.vocabularies import check_vocabularies
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner

@@ -18,7 +18,8 @@ from clinical_t5x import console
 from clinical_t5x.storage import write_text_atomically
 from clinical_t5x.training import compiled_programs, runtime
 from clinical_t5x.training.config import DatasetConfig
-from clinical_t5x.training.sources import check_vocabularies, open_batches, open_configured
+from clinical_t5x.training.sources import open_batches, open_configured
+from clinical_t5x.training.vocabularies import check_vocabularies
 
 if TYPE_CHECKING:
     import jax

@@ -22,6 +22,7 @@ from clinical_t5x.training.config import RestoreCheckpointConfig
 from clinical_t5x.training.imported import import_params, refuse_other_functions
 from clinical_t5x.training.integrity import DamagedCheckpointError, read_position, read_tree
 from clinical_t5x.training.retention import best_steps
+from clinical_t5x.training.vocabularies import refuse_other_vocabulary
 
 PREFIX = "checkpoint"
 
@@ -158,6 +159,7 @@ def _read_own(path: epath.Path, model: Any, partitioner: PjitPartitioner) -> tup
     """Parameters of one of our checkpoints, and its step."""
     position = read_position(path)
     refuse_other_functions(path, position, model)
+    refuse_other_vocabulary(path, position, model)
     saved = adapters.as_saved(model, position)
     abstract = adapters.placed(saved, partitioner)
     params = read_tree(path, "params", abstract, position["checksums"]["params"])

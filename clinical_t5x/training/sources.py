@@ -6,7 +6,7 @@ and evaluation packages are imported when they are needed: they may bring Tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from etils import epath
@@ -72,34 +72,6 @@ def open_evaluator(
         module=config.module,
         **{name: value for name, value in options.items() if value},
     )
-
-
-def check_vocabularies(model: Any, found: Mapping[str, str], task_name: str) -> None:
-    """Refuse to feed a model token ids of another vocabulary than its own.
-
-    Args:
-      model: Its `input_vocabulary` and `output_vocabulary`; None is not compared.
-      found: Content hash of the vocabulary that 'inputs' and 'targets' were tokenised with.
-      task_name: For the message.
-
-    Raises:
-      UserError: when they differ.
-    """
-    from clinical_t5x.data.materialise import describe_vocabulary
-
-    pairs = {"inputs": model.input_vocabulary, "targets": model.output_vocabulary}
-    for feature, vocabulary in pairs.items():
-        if vocabulary is None or feature not in found:
-            continue
-        described = describe_vocabulary(vocabulary)
-        if described["content_sha256"] != found[feature]:
-            place = described["file"] or type(vocabulary).__name__
-            raise UserError(
-                f"the model's vocabulary ({place}, {vocabulary.vocab_size:,} ids) is not the one "
-                f"that the {feature} of {task_name} are tokenised with: bind VOCABULARY in the "
-                "model's gin file to the vocabulary of the task, or name a task that uses the "
-                "model's"
-            )
 
 
 def open_examples(config: DatasetConfig) -> Any:

@@ -22,13 +22,9 @@ from clinical_t5x.training.config import CheckpointConfig, DatasetConfig
 from clinical_t5x.training.precompile import precompile_run
 from clinical_t5x.training.profile_window import profile_window
 from clinical_t5x.training.request import TrainRequest, checked_model_dir
-from clinical_t5x.training.sources import (
-    check_vocabularies,
-    open_batches,
-    open_configured,
-    open_evaluator,
-)
+from clinical_t5x.training.sources import open_batches, open_configured, open_evaluator
 from clinical_t5x.training.trackers import tracker_names
+from clinical_t5x.training.vocabularies import check_vocabularies
 
 if TYPE_CHECKING:
     from clinical_t5x.partitioning import PjitPartitioner

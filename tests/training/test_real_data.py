@@ -1,6 +1,7 @@
 """Training, evaluation and inference on real token stores, small ones."""
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -22,6 +23,7 @@ from clinical_t5x.models.config import T5Config
 from clinical_t5x.models.encoder_decoder import EncoderDecoderModel
 from clinical_t5x.models.network import Transformer
 from clinical_t5x.partitioning import PjitPartitioner
+from clinical_t5x.training import checkpoints
 from clinical_t5x.training.config import (
     CheckpointConfig,
     DatasetConfig,
@@ -250,6 +252,23 @@ def test_infer_goes_on_after_its_last_chunk(trained, tmp_path, monkeypatch):
     assert inferred(trained, tmp_path / "parts", "predict").read_text() == whole
     assert calls == [4, 2, 2]
     assert not list((tmp_path / "parts").glob("tmp-*"))
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_parameters_of_another_vocabulary_are_refused(trained, scan_layers):
+    """A vocabulary made anew under the old name, say; the shapes need not tell."""
+    root, model = trained
+    position = checkpoints.read_position(root / "finetune" / "checkpoint_4")
+    assert position["vocabularies"].keys() == {"inputs", "targets"}
+    network = dataclasses.replace(model.config, scan_layers=scan_layers)
+    for vocabulary, refused in (
+        (ClinicalVocabulary(), False),
+        (ClinicalVocabulary(None, 99), True),
+    ):
+        other = EncoderDecoderModel(Transformer(network), vocabulary, vocabulary, Adafactor())
+        context = pytest.raises(UserError, match="trained with another vocabulary for its inputs")
+        with context if refused else contextlib.nullcontext():
+            checkpoints.restore_params(root / "finetune", other, PjitPartitioner())
 
 
 def interrupt_the_second_chunk(monkeypatch, do):
