@@ -175,7 +175,7 @@ def _place(error: OSError) -> str:
         FileExistsError: "is there already, and is no directory",
         IsADirectoryError: "is a directory",
         NotADirectoryError: "is a file, or lies below one",
-        PermissionError: "may not be read or written",
+        PermissionError: f"may not be read or written ({error.strerror})",
     }
     said = next(text for kind, text in wrong.items() if isinstance(error, kind))
     return f"{os.fspath(error.filename)} {said}"
