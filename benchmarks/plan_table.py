@@ -6,6 +6,7 @@ Needs libtpu (pip install -e '.[tpu]') and no TPU. Every case is the recipe's ow
 mesh of gin/meshes, compiled as `python -m clinical_t5x.plan` compiles it. Cases that were compiled
 before with the same program and versions are read from the cache; where time runs out the others
 stand in the table as estimates, unless the table has them compiled by the same versions already.
+Rows of the same versions stay until their case is done.
 """
 
 from __future__ import annotations
@@ -141,16 +142,27 @@ def _write(docs: Path, rows: list[str]) -> None:
     before, rest = text.split(START)
     table, after = rest.split(END)
     if f" with {where}, " in table:
-        rows = [_better(row, table) for row in rows]
+        rows = _together(table, rows)
     docs.write_text("\n".join([before + START, *head, *rows, END]) + after)
 
 
-def _better(row: str, table: str) -> str:
-    """The row of the table for the same case, where that one was compiled and the new one not."""
-    case, *_ = row.partition(_ESTIMATED)
-    case = case.rpartition("|")[0]
-    same = (old for old in table.splitlines() if old.startswith(case) and _COMPILED in old)
-    return next(same, row) if _ESTIMATED in row else row
+def _together(table: str, rows: list[str]) -> list[str]:
+    """The table's rows and the new ones, which replace those of their cases.
+
+    An estimate does not replace what was compiled.
+    """
+    of_case = {
+        _case(row): row for row in table.splitlines() if _COMPILED in row or _ESTIMATED in row
+    }
+    for row in rows:
+        if _COMPILED in row or _COMPILED not in of_case.get(_case(row), ""):
+            of_case[_case(row)] = row
+    return list(of_case.values())
+
+
+def _case(row: str) -> str:
+    """Recipe, topology, mesh and remat policy."""
+    return "|".join(row.split("|")[:5])
 
 
 if __name__ == "__main__":
