@@ -11,8 +11,9 @@ from typing import Any
 from etils import epath
 
 from clinical_t5x import storage
-from clinical_t5x.grid.description import MAJORITY, Grid, Model, percentage, rate_name
+from clinical_t5x.grid.description import MAJORITY, Grid, Model, percentage
 from clinical_t5x.grid.recipes import Recipe
+from clinical_t5x.training.settings import rate_name
 
 RUNS = "runs"
 

@@ -39,6 +39,7 @@ from clinical_t5x.grid.recipes import (
     Recipe,
     known_task,
 )
+from clinical_t5x.training.settings import rate_name
 
 NO_CHECKPOINT = "none"
 MAJORITY = "majority"
@@ -99,11 +100,6 @@ class Grid:
 def percentage(fraction: float) -> str:
     """A fraction as part of a name: 0.01 is '1pct', in six digits and without an exponent."""
     return f"{Decimal(f'{100 * fraction:g}'):f}pct"
-
-
-def rate_name(rate: float) -> str:
-    """A learning rate as part of a name."""
-    return f"{rate:g}"
 
 
 def make_grid(

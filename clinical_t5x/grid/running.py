@@ -17,10 +17,10 @@ from etils import epath
 from clinical_t5x import console, storage
 from clinical_t5x.grid import data, gin_files
 from clinical_t5x.grid.cells import Cell
-from clinical_t5x.grid.description import rate_name
 from clinical_t5x.grid.records import RUN_FILE
 from clinical_t5x.launch.environment import data_home_of
 from clinical_t5x.training.retention import BEST_FILE
+from clinical_t5x.training.settings import rate_name
 
 KEEP_BEST, KEEP_NONE, KEEP_ALL = "best", "none", "all"
 

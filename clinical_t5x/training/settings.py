@@ -1,4 +1,4 @@
-"""What gin may bind to a number: checked before work begins, and named when it is none.
+"""Numbers that users set: checked before work begins, and named when they are none.
 
 Gin takes any value for any parameter: '5' for a period would end a run at its first save.
 """
@@ -38,3 +38,8 @@ def check_number(name: str, value: Any) -> None:
     """
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise UserError(f"{name} = {value!r}: must be a number")
+
+
+def rate_name(rate: float) -> str:
+    """What a learning rate is called in the names of folders and files."""
+    return f"{rate:g}"

@@ -28,7 +28,7 @@ from clinical_t5x.baselines.finetuning.predictor import FineTunedPredictor
 from clinical_t5x.baselines.finetuning.problems import CLASSES, problem_of
 from clinical_t5x.baselines.finetuning.reading import SCORED_SPLITS, VALIDATION, Benchmark
 from clinical_t5x.baselines.finetuning.saving import Position, TrialFiles
-from clinical_t5x.baselines.finetuning.settings import Settings, check_seed, rate_name
+from clinical_t5x.baselines.finetuning.settings import Settings, check_seed
 from clinical_t5x.baselines.finetuning.trial import Material, run_trial
 from clinical_t5x.console import UserError, say
 from clinical_t5x.evaluation.evaluator import Evaluator
@@ -44,6 +44,7 @@ from clinical_t5x.storage import (
     write_json_atomically,
 )
 from clinical_t5x.training.runtime import StopRequest
+from clinical_t5x.training.settings import rate_name
 
 RUN_FILE, MODEL, FINETUNED_FILE = "run.json", "model", "finetuned.json"
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinical_t5x.console import UserError
-from clinical_t5x.training.settings import check_count, check_number
+from clinical_t5x.training.settings import check_count, check_number, rate_name
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 LINEAR, CONSTANT = "linear", "constant"
@@ -106,11 +106,6 @@ class Settings:
     def description(self) -> dict[str, Any]:
         """Its values for JSON."""
         return {**dataclasses.asdict(self), "learning_rates": list(self.learning_rates)}
-
-
-def rate_name(rate: float) -> str:
-    """What a learning rate is called in folders and files; different for those of a run."""
-    return f"{rate:g}"
 
 
 def check_seed(seed: Any) -> None:
