@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from clinical_t5x.corpus import rewriting
 
-def clean_whitespace(text: pl.Expr) -> pl.Expr:
-    """An expression that cleans a text column and loses no visible character.
+
+def clean_column(texts: pl.Series) -> pl.Series:
+    """Clean a column of texts (no nulls) and lose no visible character.
 
     CRLF and CR become LF, NUL bytes and blanks at the ends of lines go, more than two empty lines
-    in a row become two, and the text is stripped of empty lines at both ends.
+    in a row become two, and a text loses the empty lines at its beginning and all white space at
+    its end.
     """
-    return (
-        text.str.replace_all("\r\n", "\n", literal=True)
-        .str.replace_all("\r", "\n", literal=True)
-        .str.replace_all("\x00", "", literal=True)
-        .str.replace_all(r"[ \t\f\v]+\n", "\n")
-        .str.replace_all(r"\n{4,}", "\n\n\n")
-        .str.replace(r"^\n+", "")
-        .str.strip_chars_end()
-    )
+    cleaned = rewriting.clean(rewriting.texts_of(texts))
+    return rewriting.column_of(cleaned).alias(texts.name)

@@ -14,7 +14,10 @@ import re
 from bisect import bisect_right
 from collections import Counter
 
+import numpy as np
 import polars as pl
+
+from clinical_t5x.corpus import rewriting
 
 TAGS = (
     "[Name]", "[Reg#]", "[Company]", "[LOC]", "[Age]", "[#]", "[DR]", "[State]", "[CI]",
@@ -204,13 +207,39 @@ def replace_in_column(texts: pl.Series) -> tuple[pl.Series, Counter[tuple[str, s
         "(text)", of empty tags "".
     """
     kinds: Counter[tuple[str, str]] = Counter()
+    here = rewriting.texts_of(texts)
+    brackets = rewriting.places_of(here.data, ord("["))
     while True:
-        found = texts.str.extract_all(TAG_PATTERN).explode().drop_nulls()
-        if found.is_empty():
-            return texts, kinds
-        table = found.alias("tag").value_counts()
-        tags = table.get_column("tag").to_list()
-        replacements = [tag_of(_TAG.fullmatch(tag).group(1)) for tag in tags]
-        for (new, kind), count in zip(replacements, table.get_column("count"), strict=True):
-            kinds[kind, "(text)" if kind == KEPT_DATE else new] += count
-        texts = texts.str.replace_many(tags, [new for new, _ in replacements])
+        marks = rewriting.find_marks(here, brackets)
+        if not len(marks.starts):
+            return rewriting.column_of(here).alias(texts.name), kinds
+        numbers, examples = rewriting.number_contents(here.data, marks.firsts, marks.lasts)
+        found = [_replacement(_content(here, marks, example)) for example in examples.tolist()]
+        for replacement, count in zip(found, np.bincount(numbers).tolist(), strict=True):
+            kinds[replacement.counted_as] += count
+        here, brackets = rewriting.replace_marks(here, marks, numbers, brackets, _as_bytes(found))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Replacement:
+    """What marks become whose contents differ in digits alone, and what they are counted as."""
+
+    new: str
+    keeps_content: bool
+    counted_as: tuple[str, str]
+
+
+def _content(texts: rewriting.Texts, marks: rewriting.Marks, mark: int) -> str:
+    return texts.data[marks.firsts[mark] : marks.lasts[mark]].tobytes().decode()
+
+
+def _replacement(content: str) -> _Replacement:
+    new, kind = tag_of(content)
+    is_date = kind == KEPT_DATE
+    return _Replacement(new, is_date and content.isascii(), (kind, "(text)" if is_date else new))
+
+
+def _as_bytes(replacements: list[_Replacement]) -> rewriting.Replacements:
+    column = pl.Series([replacement.new for replacement in replacements], dtype=pl.String)
+    keeps = np.array([replacement.keeps_content for replacement in replacements])
+    return rewriting.Replacements(rewriting.texts_of(column), keeps)

@@ -19,15 +19,26 @@ import numpy as np
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# Numbers of this type only: numba makes a float of an unsigned and a signed integer.
+# Numbers of this type only: numba makes a float of an unsigned and a signed integer. Places are
+# unsigned too: a signed index may be negative, and asking whether it is takes more than half the
+# time of some of these loops.
 _U = np.uint64
+_0, _1 = _U(0), _U(1)
 _BASE = _U(0x9E3779B97F4A7C15)
 _GOLDEN = _U(0x9E3779B97F4A7C15)
 _FACTORS = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
 _SHIFTS = _U(30), _U(27), _U(31)
-_BYTES_A_WORD = 5  # room for words is made by this and doubled where it does not suffice
+_POWERS = 1024  # of the base; a byte's place in a word is counted modulo this
 _AT_A_TIME = 2048  # numbers that stay in the cache between two loops
 _EMPTY = np.uint32(0xFFFFFFFF)
+
+
+def compiled(function: _Function) -> _Function:
+    """A function that numba compiles at its first call and that leaves the interpreter free."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no directory to keep the result in
+        return numba.njit(nogil=True)(function)
 
 
 class Table(NamedTuple):
@@ -60,14 +71,7 @@ def table_of(members: np.ndarray) -> Table:
     return table
 
 
-def _compiled(function: _Function) -> _Function:
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no directory to keep the result in
-        return numba.njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def mix(number):
     """SplitMix64's finaliser of one uint64."""
     number += _GOLDEN
@@ -76,8 +80,9 @@ def mix(number):
     return number ^ (number >> _SHIFTS[2])
 
 
-@_compiled
-def hash_words(data, offsets, codes):
+def hash_words(
+    data: np.ndarray, offsets: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of all words.
 
     Args:
@@ -88,235 +93,283 @@ def hash_words(data, offsets, codes):
     Returns:
         hashes uint64 (W) and starts int64 (D + 1).
     """
-    hashes = np.empty(len(data) // _BYTES_A_WORD + 16, np.uint64)
+    # Room for words of one letter: no memory is used for what is not written. It is numpy's, which
+    # asks for large pages; the first look at every small one would take a fifth of the time.
+    hashes = np.empty((len(data) + len(offsets)) // 2 + 1, np.uint64)
     starts = np.empty(len(offsets), np.int64)
-    count = 0
-    for text in range(len(offsets) - 1):
-        starts[text] = count
-        most = count + (offsets[text + 1] - offsets[text]) // 2 + 2
-        if most > len(hashes):
-            larger = np.empty(2 * most, np.uint64)
-            larger[:count] = hashes[:count]
-            hashes = larger
-        # Without a branch, as where words end cannot be foretold: what was summed up so far is put
-        # in the word's place at every byte, and behind the end of a word the place moves on.
-        total, power = _U(0), _U(1)
-        for place in range(offsets[text], offsets[text + 1]):
+    _hash_words(data, offsets, codes, hashes, starts)
+    return hashes[: starts[-1]], starts
+
+
+@compiled
+def _hash_words(data, offsets, codes, hashes, starts):
+    powers = _powers(_POWERS)
+    count = _0
+    for text in range(_U(len(offsets) - 1)):
+        starts[text] = first = count
+        # Without a branch, as where words end cannot be foretold: the sum over all words so far is
+        # put in the word's place at every byte, and behind the end of a word the place moves on.
+        total, length = _0, _0
+        for place in range(_U(offsets[text]), _U(offsets[text + _1])):
             code = _U(codes[data[place]])
-            inside = _U(0) - _U(code != _U(0))  # all bits or none
+            inside = _0 - _U(code != _0)  # all bits or none
             hashes[count] = total
-            count += np.int64(~inside & _U(power != _U(1)))
-            total = (total + code * power) & inside
-            power = (power * _BASE) & inside | (_U(1) & ~inside)
+            count += ~inside & _U(length != _0)
+            total += code * powers[length & _U(_POWERS - 1)]
+            length = (length + _1) & inside
         hashes[count] = total
-        count += power != _U(1)
+        count += _U(length != _0)
+        before = _0
+        for word in range(first, count):
+            total = hashes[word]
+            hashes[word] = mix(total - before)
+            before = total
     starts[len(offsets) - 1] = count
-    for word in range(count):
-        hashes[word] = mix(hashes[word])
-    return hashes[:count], starts
 
 
-@_compiled
+@compiled
+def _powers(count):
+    powers = np.empty(count, np.uint64)
+    power = _1
+    for index in range(_U(count)):
+        powers[index] = power
+        power *= _BASE
+    return powers
+
+
+@compiled
 def hash_runs(hashes, positions, lengths):
     """Hashes of the `lengths[i]` words from every `positions[i]` on."""
     found = np.empty(len(positions), np.uint64)
-    for index in range(len(positions)):
-        total = _U(0)
-        for place in range(positions[index] + lengths[index] - 1, positions[index] - 1, -1):
-            total = total * _BASE + hashes[place]
-        found[index] = mix(total)
+    for index in range(_U(len(positions))):
+        begin = _U(positions[index])
+        found[index] = mix(_run(hashes, begin, begin + _U(lengths[index])))
     return found
 
 
-@_compiled
+@compiled
+def _run(hashes, begin, end):
+    """The polynomial of some words, the first of which is its last digit; not mixed yet."""
+    total = _0
+    for back in range(end - begin):
+        total = total * _BASE + hashes[end - _1 - back]
+    return total
+
+
+@compiled
 def _power(size):
-    power = _U(1)
+    power = _1
     for _ in range(size):
         power *= _BASE
     return power
 
 
-@_compiled
-def _first_run(hashes, begin, end):
-    total = _U(0)
-    for place in range(end - 1, begin - 1, -1):
-        total = total * _BASE + hashes[place]
-    return total
-
-
-@_compiled
+@compiled
 def _one_back(total, hashes, place, size, out_of_run):
     """The run from `place` on: the one behind it times the base, less the word that leaves it."""
     return total * _BASE + hashes[place] - hashes[place + size] * out_of_run
 
 
-@_compiled
+@compiled
+def _hash_grams(hashes, begin, size, found):
+    """Hashes of the n-grams of `size` words from `begin` on, as many as `found` has room for."""
+    count = _U(len(found))
+    if count == _0:
+        return
+    out_of_run = _power(size)
+    last = begin + count - _1
+    total = _run(hashes, last, last + size)
+    found[count - _1] = total
+    for back in range(_1, count):
+        total = _one_back(total, hashes, last - back, size, out_of_run)
+        found[count - _1 - back] = total
+    for index in range(count):
+        found[index] = mix(found[index])
+
+
+@compiled
 def grams(hashes, starts, size, among):
     """All n-grams of `size` words inside the texts that `among` (bool, D) names.
 
     Returns:
         hashes uint64 (G), positions int64 (G) of the first word, and texts int32 (G); by position.
     """
-    count = 0
-    for text in range(len(starts) - 1):
-        if among[text]:
-            count += max(0, starts[text + 1] - starts[text] - size + 1)
-    found = np.empty(count, np.uint64)
-    positions, texts = np.empty(count, np.int64), np.empty(count, np.int32)
-    out_of_run = _power(size)
-    count = 0
-    for text in range(len(starts) - 1):
-        last = starts[text + 1] - size
-        if not among[text] or last < starts[text]:
-            continue
-        total = _first_run(hashes, last, last + size)
-        for place in range(last, starts[text] - 1, -1):
-            if place < last:
-                total = _one_back(total, hashes, place, size, out_of_run)
-            index = count + place - starts[text]
-            found[index], positions[index], texts[index] = mix(total), place, text
-        count += last - starts[text] + 1
+    size = _U(size)
+    most = _0
+    for text in range(_U(len(among))):
+        most += _grams_of(starts, text, size) if among[text] else _0
+    found = np.empty(most, np.uint64)
+    positions, texts = np.empty(most, np.int64), np.empty(most, np.int32)
+    done = _0
+    for text in range(_U(len(among))):
+        count = _grams_of(starts, text, size) if among[text] else _0
+        begin = _U(starts[text])
+        _hash_grams(hashes, begin, size, found[done : done + count])
+        for index in range(count):
+            positions[done + index], texts[done + index] = begin + index, text
+        done += count
     return found, positions, texts
 
 
-@_compiled
+@compiled
+def _grams_of(starts, text, size):
+    words = _U(starts[text + _1]) - _U(starts[text])
+    return words - size + _1 if words >= size else _0
+
+
+@compiled
 def find_grams(hashes, starts, size, table):
     """Which n-grams of `size` words are members of a table.
 
     Returns:
-        positions (of the first word), texts and members' indices, all int64; texts ascend.
+        positions (of the first word), texts and members' indices, all int64; by position.
     """
+    size = _U(size)
+    words = _U(len(hashes))
+    every = words - size + _1 if words >= size else _0
     found = np.empty((256, 3), np.int64)
-    count = 0
-    numbers, likely = np.empty(_AT_A_TIME, np.uint64), np.empty(_AT_A_TIME + 1, np.int64)
-    out_of_run = _power(size)
-    for text in range(len(starts) - 1):
-        last = starts[text + 1] - size
-        if last < starts[text]:
-            continue
-        total = _first_run(hashes, last, last + size)
-        first = last
-        while first >= starts[text]:
-            stop = max(starts[text], first - _AT_A_TIME + 1) - 1
-            for place in range(first, stop, -1):
-                if place < last:
-                    total = _one_back(total, hashes, place, size, out_of_run)
-                numbers[first - place] = mix(total)
-            for index in range(_likely_members(numbers[: first - stop], table, likely)):
-                member = _index_of(numbers[likely[index]], table)
-                if member < 0:
-                    continue
-                if count == len(found):
-                    larger = np.empty((2 * count, 3), np.int64)
-                    larger[:count] = found
-                    found = larger
-                found[count, 0], found[count, 1] = first - likely[index], text
-                found[count, 2] = member
-                count += 1
-            first = stop
+    count = _0
+    numbers = np.empty(_AT_A_TIME, np.uint64)
+    likely, members = np.empty(_AT_A_TIME + 1, np.uint64), np.empty(_AT_A_TIME + 1, np.uint64)
+    text = _0
+    # All words as if they were one text; what reaches from one text into the next is no n-gram.
+    for begin in range(_0, every, _U(_AT_A_TIME)):
+        here = numbers[: min(_U(_AT_A_TIME), every - begin)]
+        _hash_grams(hashes, begin, size, here)
+        for index in range(_members(here, table, likely, members)):
+            position = begin + likely[index]
+            while _U(starts[text + _1]) <= position:
+                text += _1
+            if position + size > _U(starts[text + _1]):
+                continue
+            if count == _U(len(found)):
+                larger = np.empty((_U(2) * count, 3), np.int64)
+                larger[:count] = found
+                found = larger
+            found[count, 0], found[count, 1], found[count, 2] = position, text, members[index]
+            count += _1
     return found[:count, 0].copy(), found[:count, 1].copy(), found[:count, 2].copy()
 
 
-@_compiled
-def _likely_members(numbers, table, likely):
-    """Put the indices of numbers whose bit is set into `likely`; returns how many they are.
+@compiled
+def _members(numbers, table, places, members):
+    """Which numbers are members of a table: where they stand, and which members they are.
 
-    On its own and without a branch: which bits are set cannot be foretold.
+    In loops without a branch that could be foretold wrongly, as a look into the table takes long
+    and the next one must not wait for it: first for the bit alone, which few numbers pass.
+
+    Args:
+        numbers: uint64 (N).
+        table: the table.
+        places, members: uint64 (N + 1), to be filled.
+
+    Returns:
+        How many there are; so many of `places` (ascending) and of `members` are theirs.
     """
-    count = 0
-    for index in range(len(numbers)):
-        likely[count] = index
+    likely = _0
+    for index in range(_U(len(numbers))):
+        places[likely] = index
         bit = numbers[index] >> table.bit_shift
         set_bit = (table.bits[bit >> _U(3)] >> np.uint8(bit & _U(7))) & np.uint8(1)
-        count += np.int64(set_bit)
+        likely += _U(set_bit)
+    last = _U(len(table.members)) - _1
+    for index in range(likely):
+        first = _U(table.firsts[numbers[places[index]] >> table.bucket_shift])
+        members[index] = min(first, last)
+    count = _0
+    for index in range(likely):
+        place, first = places[index], members[index]
+        number = numbers[place]
+        # Most buckets have one member or two.
+        second = min(first + _1, last)
+        is_second = table.members[second] == number
+        is_member = is_second | (table.members[first] == number)
+        member = second if is_second else first
+        if not is_member and table.members[second] < number:
+            member = second
+            while member < last and table.members[member] < number:
+                member += _1
+            is_member = table.members[member] == number
+        places[count], members[count] = place, member
+        count += _U(is_member)
     return count
 
 
-@_compiled
-def _index_of(number, table):
-    """The index of a number among the members of a table, -1 if it is none of them."""
-    bucket = number >> table.bucket_shift
-    for index in range(table.firsts[bucket], table.firsts[bucket + _U(1)]):
-        if table.members[index] == number:
-            return index
-    return -1
-
-
-@_compiled
+@compiled
 def _fill_table(table):
-    bucket = 0
-    for index in range(len(table.members)):
+    bucket = _0
+    for index in range(_U(len(table.members))):
         number = table.members[index]
         bit = number >> table.bit_shift
         table.bits[bit >> _U(3)] |= np.uint8(1) << np.uint8(bit & _U(7))
-        while bucket <= np.int64(number >> table.bucket_shift):
+        while bucket <= number >> table.bucket_shift:
             table.firsts[bucket] = index
-            bucket += 1
+            bucket += _1
     table.firsts[bucket:] = len(table.members)
 
 
-@_compiled
+@compiled
 def look_up(numbers, table):
     """Which numbers are members of a table.
 
     Returns:
         places int64, indices into `numbers` (uint64, N), ascending; and the member's index of each.
     """
-    places, indices = np.empty(len(numbers) + 1, np.int64), np.empty(len(numbers), np.int64)
-    count = 0
-    for index in range(_likely_members(numbers, table, places)):
-        member = _index_of(numbers[places[index]], table)
-        if member >= 0:
-            places[count], indices[count] = places[index], member
-            count += 1
-    return places[:count].copy(), indices[:count].copy()
+    places, members = np.empty(len(numbers) + 1, np.uint64), np.empty(len(numbers) + 1, np.uint64)
+    count = _members(numbers, table, places, members)
+    return places[:count].astype(np.int64), members[:count].astype(np.int64)
 
 
-@_compiled
+@compiled
 def smallest_grams(hashes, starts, size, count, among):
     """The `count` smallest distinct n-grams of every text that `among` names.
 
     Returns:
         texts int64 and grams uint64, sorted by text, then gram.
     """
-    kept = np.empty((len(starts) - 1) * count, np.uint64)
+    size, most = _U(size), _U(count)
+    kept = np.empty(_U(len(among)) * most, np.uint64)
     texts = np.empty(len(kept), np.int64)
-    total_kept = 0
+    done = _0
     out_of_run = _power(size)
-    for text in range(len(starts) - 1):
-        last = starts[text + 1] - size
-        if not among[text] or last < starts[text]:
+    for text in range(_U(len(among))):
+        here = _grams_of(starts, text, size) if among[text] else _0
+        if here == _0:
             continue
-        own = kept[total_kept : total_kept + count]
-        filled = 0
-        total = _first_run(hashes, last, last + size)
-        for place in range(last, starts[text] - 1, -1):
-            if place < last:
-                total = _one_back(total, hashes, place, size, out_of_run)
+        own = kept[done : done + most]
+        last = _U(starts[text]) + here - _1
+        total = _run(hashes, last, last + size)
+        filled = _insert(own, _0, mix(total))
+        for back in range(_1, here):
+            total = _one_back(total, hashes, last - back, size, out_of_run)
             number = mix(total)
-            if filled < count or number < own[filled - 1]:
+            if filled < most or number < own[filled - _1]:
                 filled = _insert(own, filled, number)
-        texts[total_kept : total_kept + filled] = text
-        total_kept += filled
-    return texts[:total_kept].copy(), kept[:total_kept].copy()
+        for index in range(filled):
+            texts[done + index] = text
+        done += filled
+    return texts[:done].copy(), kept[:done].copy()
 
 
-@_compiled
+@compiled
 def _insert(ordered, filled, number):
     """Put a number in its place among the `filled` sorted ones; the largest goes if all are."""
     place = filled
-    while place > 0 and ordered[place - 1] >= number:
-        place -= 1
+    while place > _0 and ordered[place - _1] >= number:
+        place -= _1
     if place < filled and ordered[place] == number:
         return filled
-    filled = min(filled + 1, len(ordered))
-    for later in range(filled - 1, place, -1):
-        ordered[later] = ordered[later - 1]
-    ordered[place] = number
+    filled = min(filled + _1, _U(len(ordered)))
+    later = filled - _1
+    while later > place:
+        ordered[later] = ordered[later - _1]
+        later -= _1
+    if place < filled:
+        ordered[place] = number
     return filled
 
 
-@_compiled
+@compiled
 def minhash(hashes, starts, size, walks):
     """Signatures of all texts by one permutation (see `duplicates.signatures`).
 
@@ -329,39 +382,37 @@ def minhash(hashes, starts, size, walks):
     Returns:
         uint16 (L, D).
     """
-    lanes = len(walks)
-    bits = 0
-    while 1 << bits < lanes:
-        bits += 1
-    shift = _U(64 - bits)
-    signatures = np.empty((lanes, len(starts) - 1), np.uint16)
-    least = np.empty(lanes, np.uint32)
-    out_of_run = _power(size)
-    for text in range(len(starts) - 1):
+    lanes = _U(len(walks))
+    bits = _0
+    while _1 << bits < lanes:
+        bits += _1
+    shift = _U(64) - bits
+    signatures = np.empty((len(walks), len(starts) - 1), np.uint16)
+    least = np.empty(len(walks), np.uint32)
+    for text in range(_U(len(starts) - 1)):
         least[:] = _EMPTY
-        begin = starts[text]
-        run = min(size, starts[text + 1] - begin)
-        last = starts[text + 1] - run
-        total = _first_run(hashes, last, last + run)
-        for place in range(last, begin - 1, -1):
-            if place < last:
-                total = _one_back(total, hashes, place, size, out_of_run)
+        begin, end = _U(starts[text]), _U(starts[text + _1])
+        run = min(_U(size), end - begin)
+        last = end - run
+        out_of_run = _power(run)
+        total = _run(hashes, last, end)
+        for back in range(last - begin + _1):
+            if back > _0:
+                total = _one_back(total, hashes, last - back, run, out_of_run)
             number = mix(total)
             lane, value = number >> shift, np.uint32(number & _U(0x7FFFFFFF))
-            if value < least[lane]:
-                least[lane] = value
+            least[lane] = min(least[lane], value)
         for lane in range(lanes):
-            source = lane
-            step = 0
+            source, step = lane, _0
             while least[source] == _EMPTY:
-                source = walks[lane, step]
-                step += 1
-            value = mix(_U(least[source]) | (_U(source) << _U(32)))
+                source = _U(walks[lane, step])
+                step += _1
+            value = mix(_U(least[source]) | (source << _U(32)))
             signatures[lane, text] = np.uint16(value >> _U(48))
     return signatures
 
 
-@_compiled
+@compiled
 def shingle_sets(hashes, starts, size):
     """The distinct shingles of every text, by their upper 32 bits.
 
@@ -374,34 +425,35 @@ def shingle_sets(hashes, starts, size):
         shingles uint32, each text's sorted, one text after the other; and how many each has, int64
         (D).
     """
-    most = 0
-    for text in range(len(starts) - 1):
-        most += max(1, starts[text + 1] - starts[text] - size + 1)
-    found, counts = np.empty(most, np.uint32), np.empty(len(starts) - 1, np.int64)
-    out_of_run = _power(size)
-    filled = 0
-    for text in range(len(starts) - 1):
-        begin = starts[text]
-        run = min(size, starts[text + 1] - begin)
-        last = starts[text + 1] - run
-        total = _first_run(hashes, last, last + run)
-        own = found[filled : filled + last - begin + 1]
-        for place in range(last, begin - 1, -1):
-            if place < last:
-                total = _one_back(total, hashes, place, size, out_of_run)
-            own[place - begin] = np.uint32(mix(total) >> _U(32))
+    texts = _U(len(starts) - 1)
+    most = _0
+    for text in range(texts):
+        most += max(_1, _grams_of(starts, text, _U(size)))
+    found, counts = np.empty(most, np.uint32), np.empty(texts, np.int64)
+    filled = _0
+    for text in range(texts):
+        begin, end = _U(starts[text]), _U(starts[text + _1])
+        run = min(_U(size), end - begin)
+        last = end - run
+        out_of_run = _power(run)
+        total = _run(hashes, last, end)
+        own = found[filled : filled + last - begin + _1]
+        for back in range(last - begin + _1):
+            if back > _0:
+                total = _one_back(total, hashes, last - back, run, out_of_run)
+            own[last - back - begin] = np.uint32(mix(total) >> _U(32))
         own.sort()
-        count = 1
-        for index in range(1, len(own)):
-            if own[index] != own[count - 1]:
+        count = _1
+        for index in range(_1, _U(len(own))):
+            if own[index] != own[count - _1]:
                 own[count] = own[index]
-                count += 1
+                count += _1
         counts[text] = count
         filled += count
     return found[:filled].copy(), counts
 
 
-@_compiled
+@compiled
 def jaccard(members, starts, first, second):
     """Jaccard similarities of pairs of sets.
 
@@ -414,15 +466,15 @@ def jaccard(members, starts, first, second):
         float32 (P).
     """
     similarities = np.empty(len(first), np.float32)
-    for pair in range(len(first)):
-        one, other = starts[first[pair]], starts[second[pair]]
-        end_of_one, end_of_other = starts[first[pair] + 1], starts[second[pair] + 1]
+    for pair in range(_U(len(first))):
+        one, end_of_one = _U(starts[first[pair]]), _U(starts[first[pair] + 1])
+        other, end_of_other = _U(starts[second[pair]]), _U(starts[second[pair] + 1])
         every = end_of_one - one + end_of_other - other
-        shared = 0
+        shared = _0
         while one < end_of_one and other < end_of_other:
             here, there = members[one], members[other]
-            shared += here == there
-            one += here <= there
-            other += there <= here
-        similarities[pair] = shared / (every - shared)
+            shared += _U(here == there)
+            one += _U(here <= there)
+            other += _U(there <= here)
+        similarities[pair] = np.float64(shared) / np.float64(every - shared)
     return similarities

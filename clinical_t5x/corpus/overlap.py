@@ -8,13 +8,13 @@ test split holds a piece of the test.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from clinical_t5x.corpus.staged import scan_pieces
+from clinical_t5x.corpus import staged_parts
 from clinical_t5x.corpus.words import HashSet, Words, distinct, words_of
 
 GRAM_WORDS = (8, 13)  # ascending
@@ -24,6 +24,7 @@ DECIDING_SPLIT = "test"
 _PARTS = 8  # n-grams are counted a part at a time, to hold few of them
 
 Texts = Mapping[str, Mapping[str, list[str]]]  # benchmark -> split -> texts
+Hits = pl.DataFrame  # n-grams of a benchmark in notes
 
 
 class BenchmarkGrams:
@@ -93,33 +94,43 @@ class RawCounts:
         return self.patients[size] >= BOILERPLATE_PATIENTS
 
 
-def hits_of(notes: pl.DataFrame, words: Words, benchmarks: BenchmarkGrams) -> pl.DataFrame:
-    """The benchmarks' n-grams in some notes: columns size, gram, patient and row (unique).
+def hits_of(notes: pl.DataFrame, words: Words, benchmarks: BenchmarkGrams) -> dict[int, Hits]:
+    """The benchmarks' n-grams in some notes: by size, columns gram and patient.
 
-    Rows are named for n-grams of `DECIDING_WORDS` words only; for others row is 0, since it matters
-    which patients have them, not where.
+    For n-grams of `DECIDING_WORDS` words also the row; of others it matters which patients have
+    them, not where.
     """
-    found = []
+    found = {}
     for size, (grams, texts) in benchmarks.find(words).items():
-        hits = notes.select("patient", "row")[texts].with_columns(
-            gram=pl.Series(grams.astype(np.uint32)), size=pl.lit(size, pl.UInt8)
+        columns = ("patient", "row") if size == DECIDING_WORDS else ("patient",)
+        found[size] = notes.select(columns)[texts].select(
+            pl.Series("gram", grams.astype(np.uint32)), *columns
         )
-        if size != DECIDING_WORDS:
-            hits = hits.with_columns(row=pl.lit(0, pl.UInt64))
-        found.append(hits.select("size", "gram", "patient", "row").unique())
-    return pl.concat(found)
+    return found
+
+
+def write_hits(hits: Hits, directory: Path, size: int, piece: str, *, compress: bool) -> None:
+    """Write the hits of a batch, parted by their n-grams."""
+    parted = hits.with_columns(part=pl.col("gram") % _PARTS)
+    path = directory / f"{size:02}-{piece}{staged_parts.SUFFIX}"
+    staged_parts.write(parted, path, "part", _PARTS, compress=compress)
+
+
+def _read_hits(directory: Path, size: int, part: int) -> Iterator[Hits]:
+    for path in sorted(directory.glob(f"{size:02}-*{staged_parts.SUFFIX}")):
+        yield staged_parts.read_part(path, part)
 
 
 def count_patients(directory: Path, benchmarks: BenchmarkGrams) -> RawCounts:
-    """Count the patients of every n-gram from the staged pieces of `hits_of`."""
-    hits = scan_pieces(directory)
+    """Count the patients of every n-gram from the staged hits."""
     counts = {}
     for size, table in benchmarks.tables.items():
         counts[size] = np.zeros(len(table), np.uint32)
         for part in range(_PARTS):
-            here = (pl.col("size") == size) & (pl.col("gram") % _PARTS == part)
-            of_part = hits.filter(here).select("gram", "patient").unique().group_by("gram").len()
-            of_part = of_part.collect(engine="streaming")
+            hits = [hits.select("gram", "patient") for hits in _read_hits(directory, size, part)]
+            if not hits:
+                break
+            of_part = pl.concat(hits).unique().group_by("gram").len()
             counts[size][of_part.get_column("gram").to_numpy()] = of_part.get_column("len")
     return RawCounts(counts)
 
@@ -127,14 +138,11 @@ def count_patients(directory: Path, benchmarks: BenchmarkGrams) -> RawCounts:
 def rows_with_test_text(directory: Path, benchmarks: BenchmarkGrams, raw: RawCounts) -> pl.Series:
     """Rows of the notes that hold a test split's n-gram (13 words) beyond boiler-plate."""
     of_test = benchmarks.of_split(DECIDING_SPLIT, DECIDING_WORDS)
-    telling = of_test[~raw.boilerplate(DECIDING_WORDS)[of_test]]
-    wanted = pl.Series("gram", telling.astype(np.uint32))
-    hits = scan_pieces(directory)
-    return (
-        hits.filter(pl.col("size") == DECIDING_WORDS, pl.col("gram").is_in(wanted.implode()))
-        .select("row")
-        .unique()
-        .sort("row")
-        .collect(engine="streaming")
-        .get_column("row")
-    )
+    telling = np.zeros(len(benchmarks.tables[DECIDING_WORDS]), bool)
+    telling[of_test] = ~raw.boilerplate(DECIDING_WORDS)[of_test]
+    rows = [np.zeros(0, np.uint64)]
+    for part in range(_PARTS):
+        for hits in _read_hits(directory, DECIDING_WORDS, part):
+            grams = hits.get_column("gram").to_numpy()
+            rows.append(hits.get_column("row").to_numpy()[telling[grams]])
+    return pl.Series("row", distinct(np.concatenate(rows)))

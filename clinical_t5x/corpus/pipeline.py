@@ -27,6 +27,7 @@ from clinical_t5x.corpus import (
     report,
     splits,
     staged,
+    staged_parts,
     staging,
     writing,
 )
@@ -333,7 +334,7 @@ def staging_options(
         strict=options.strict,
         num_shards=num_shards,
         premises=benchmarks.premises,
-        benchmarks=benchmarks.grams,
+        benchmarks=benchmarks.grams if benchmarks.texts else None,
         sketch=inputs.has_both_mimics,
         sign=options.threshold > 0,
     )
@@ -422,7 +423,7 @@ def _drop_near_copies(selection: Selection, threshold: float, scratch: Path) -> 
         notes, first, second = shingles.named(first, second)
         named = kept_rows.to_numpy()[notes]
         texts = [
-            (scratch / "texts" / f"{name}.parquet", named[place])
+            (scratch / "texts" / f"{name}{staged_parts.SUFFIX}", named[place])
             for name, place in staging.pieces_of(named)
         ]
         return shingles.similarities(texts, first, second, scratch)

@@ -1,7 +1,7 @@
 """One pass over every source: notes are read, checked, cleaned, tagged and set aside.
 
-A batch of a source becomes one Parquet file of texts, with a row group for every output shard, and
-small ones of what later decisions stand on: metadata, MinHash signatures, n-gram sketches, premises
+A batch of a source becomes one file of texts, with a part for every output shard, and small Parquet
+files of what later decisions stand on: metadata, MinHash signatures, n-gram sketches, premises
 and n-grams of the benchmarks. So no later stage reads a raw file again, and none holds more than a
 shard of texts in memory. A batch's counts are written last: a batch that has them is whole and is
 not done again when preparation is restarted.
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from clinical_t5x import storage
 from clinical_t5x.console import UserError
@@ -30,14 +29,15 @@ from clinical_t5x.corpus import (
     digest,
     identity,
     readers,
+    staged_parts,
     threads,
 )
-from clinical_t5x.corpus.cleaning import clean_whitespace
+from clinical_t5x.corpus.cleaning import clean_column
 from clinical_t5x.corpus.duplicates.signatures import signatures
 from clinical_t5x.corpus.duplicates.staged_lanes import write_lanes
 from clinical_t5x.corpus.keys import key_of, time_of
 from clinical_t5x.corpus.metadata import COLUMNS
-from clinical_t5x.corpus.overlap import BenchmarkGrams, hits_of
+from clinical_t5x.corpus.overlap import BenchmarkGrams, hits_of, write_hits
 from clinical_t5x.corpus.premises import PremiseIndex
 from clinical_t5x.corpus.sources import NoteSource
 from clinical_t5x.corpus.words import (
@@ -52,7 +52,7 @@ PARTS = (
     "texts", "notes", "patients", "dropped", "signatures", "sketches", "premises", "overlap",
     "counts",
 )  # fmt: skip
-_FORMAT = 1  # of the pieces; to be raised when what they hold changes
+_FORMAT = 2  # of the pieces; to be raised when what they hold changes
 USABLE = "usable"
 ERROR_FLAG, EMPTY_TEXT, NO_ID, NO_PATIENT = (
     "marked as error", "empty text", "no note id", "no patient id",
@@ -74,10 +74,11 @@ class StagingOptions:
         keep_errors: keep notes that are marked as errors (the paper did).
         strict: raise at the first row that is no note.
         num_shards: how many shards the notes are dealt to.
-        premises: MedNLI's premises, looked up in every note.
-        benchmarks: the benchmarks' n-grams, looked up in every note.
+        premises: MedNLI's premises, looked up in every note; None if there are none.
+        benchmarks: the benchmarks' n-grams, looked up in every note; None likewise.
         sketch: sketch the notes by which patients of MIMIC-III and MIMIC-IV are matched.
         sign: write the signatures by which near-duplicates are found.
+        compress: compress the texts, which is slower and takes half the room.
     """
 
     deid: str = "tags"
@@ -88,6 +89,7 @@ class StagingOptions:
     benchmarks: BenchmarkGrams | None = None
     sketch: bool = False
     sign: bool = True
+    compress: bool = False
 
 
 @dataclasses.dataclass
@@ -227,7 +229,8 @@ def stage_batch(
     metadata.write_parquet(directory / "notes" / f"{piece}.parquet")
     patients = usable.select("patient", "patient_id").unique("patient", maintain_order=True)
     patients.write_parquet(directory / "patients" / f"{piece}.parquet")
-    _write_texts(texts, directory / "texts" / f"{piece}.parquet", options.num_shards)
+    path = directory / "texts" / f"{piece}{staged_parts.SUFFIX}"
+    staged_parts.write(texts, path, "shard", options.num_shards, compress=options.compress)
     storage.write_json_atomically(done, counts.to_json())
     return counts
 
@@ -239,7 +242,7 @@ def _checked(
     first_row = (place[0] << (_ROW_BITS + _BATCH_BITS)) + (place[1] << _ROW_BITS)
     notes = notes.with_row_index("index").with_columns(
         pl.col("note_id", "patient", "category", "description").str.strip_chars(),
-        clean_whitespace(pl.col("text")).alias("text"),
+        clean_column(notes.get_column("text")),
         row=pl.col("index").cast(pl.UInt64) + first_row,
         source=pl.lit(source.source),
     )
@@ -358,8 +361,8 @@ def _write_matches(
         found = found.with_columns(premise=pl.Series(premises.astype(np.uint32)))
         found.unique().write_parquet(directory / "premises" / f"{piece}.parquet")
     if options.benchmarks is not None:
-        hits = hits_of(notes, words, options.benchmarks)
-        hits.write_parquet(directory / "overlap" / f"{piece}.parquet", compression="lz4")
+        for size, hits in hits_of(notes, words, options.benchmarks).items():
+            write_hits(hits, directory / "overlap", size, piece, compress=options.compress)
     if options.sketch:
         shared = notes.get_column("category").is_in(identity.SKETCHED_CATEGORIES).to_numpy()
         places, grams = identity.sketches(words, shared)
@@ -379,17 +382,3 @@ def _texts(notes: pl.DataFrame) -> pl.DataFrame:
         "row", "source", "note_id", "patient_id", "category", "description", "text", "num_words",
         "shard", charttime="when",
     )  # fmt: skip
-
-
-def _write_texts(texts: pl.DataFrame, path: Path, num_shards: int) -> None:
-    """Write documents in one row group for every shard (also empty ones)."""
-    parts = texts.partition_by("shard", as_dict=True, include_key=False)
-    empty = texts.clear().drop("shard").to_arrow()
-    # A dictionary of texts would be tried and given up; their least and largest serve nobody.
-    repeated = [name for name in empty.column_names if name not in ("text", "row", "note_id")]
-    with pq.ParquetWriter(
-        path, empty.schema, compression="lz4", use_dictionary=repeated, write_statistics=False
-    ) as writer:
-        for shard in range(num_shards):
-            part = parts.get((shard,))
-            writer.write_table(empty if part is None else part.to_arrow())

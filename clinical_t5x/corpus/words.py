@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from clinical_t5x.corpus import deid_tags, kernels
+from clinical_t5x.corpus import deid_tags, kernels, rewriting
 
 _TAG_NAMES = "|".join(tag[1:-1].lower() for tag in deid_tags.TAGS)
 _MARKS = rf"(?i){deid_tags.TAG_PATTERN}|\[(?:{_TAG_NAMES})\]"
@@ -157,12 +157,7 @@ def words_of(texts: pl.Series, reading: Reading = LETTERS, *, marks_are_out: boo
     """
     if reading.without_marks and not marks_are_out:
         texts = without_marks(texts)
-    column = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    if not len(column):
-        return Words(np.zeros(0, np.uint64), np.zeros(1, np.int64))
-    _, offset_buffer, data_buffer = column.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64)[column.offset :][: len(column) + 1]
-    data = np.frombuffer(data_buffer or b"", np.uint8)
+    data, offsets = rewriting.texts_of(texts)
     return Words(*kernels.hash_words(data, offsets, reading.codes))
 
 

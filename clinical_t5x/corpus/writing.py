@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 from etils import epath
 
-from clinical_t5x.corpus import memory, threads
+from clinical_t5x.corpus import memory, staged_parts, threads
 from clinical_t5x.corpus.splits import TRAIN, VALIDATION
 from clinical_t5x.corpus.words import mixed
 
@@ -42,15 +41,13 @@ def write_shards(
         documents: directory to write to (must exist).
         num_shards: shards of every split.
     """
-    # Footers are read once; open files would be too many for a large corpus.
-    pieces = [(path, pq.read_metadata(path)) for path in sorted(texts.glob("*.parquet"))]
+    pieces = sorted(texts.glob(f"*{staged_parts.SUFFIX}"))
     none = next(iter(kept.values())).clear()
 
     def write(shard: int) -> int:
         here = kept.get((shard,), none)
         parts = [
-            _row_group(path, metadata, shard).join(here, on="row", how="inner")
-            for path, metadata in pieces
+            staged_parts.read_part(path, shard).join(here, on="row", how="inner") for path in pieces
         ]
         table = _as_documents(pl.concat(parts), persons)
         for split in (TRAIN, VALIDATION):
@@ -77,11 +74,6 @@ def _as_documents(notes: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
             person_id=pl.col("person_id").fill_null(pl.col("patient_id")),
         )
     )
-
-
-def _row_group(path: Path, metadata: pq.FileMetaData, number: int) -> pl.DataFrame:
-    with pq.ParquetFile(path, metadata=metadata) as file:
-        return pl.from_arrow(file.read_row_group(number))
 
 
 def content_sha256(documents: epath.Path) -> str:

@@ -116,12 +116,36 @@ def test_replacing_twice_changes_nothing_more(text):
     assert replace_tags(once) == (once, deid_tags.OffsetMap())
 
 
-@given(st.lists(texts, max_size=6))
-@settings(max_examples=100, deadline=None)
+odd_piece = st.one_of(
+    piece,
+    st.sampled_from(
+        ["[\n**", "[\u2003**", "[  **", "** ]", "**\u00a0]", "**  ]", "5 - 25", "May\n 2101", "３",
+         "5-２", "2101-5- \t25", "Age over 90", "Age over 80", "x" * 199, "é" * 200,
+         "y" * 201, "z" * 900]
+    ),
+)  # fmt: skip
+odd_texts = st.lists(odd_piece, max_size=14).map("".join)
+
+
+@given(st.lists(odd_texts, max_size=6))
+@settings(max_examples=400, deadline=None)
 def test_columns_read_as_single_texts(rows):
     column, kinds = deid_tags.replace_in_column(pl.Series("text", rows, dtype=pl.String))
+    assert column.name == "text"
     assert column.to_list() == [replace_tags(row)[0] for row in rows]
     assert all(count > 0 for count in kinds.values())
+    middle, _ = deid_tags.replace_in_column(pl.Series(rows, dtype=pl.String)[1:-1])
+    assert middle.to_list() == [replace_tags(row)[0] for row in rows[1:-1]]
+
+
+def test_contents_that_differ_in_digits_are_not_mixed_up():
+    """Each keeps its own digits, and 9 and 0 count as they are."""
+    rows = [f"[**{year}-{month}-1**]" for year in range(2100, 2200) for month in range(1, 13)]
+    rows += ["[**Age over 90 2**]", "[**Age over 80**]", "[**Hospital 2**]", "[**Hospital 7**]"]
+    column, kinds = deid_tags.replace_in_column(pl.Series(rows))
+    assert column.to_list() == [replace_tags(row)[0] for row in rows]
+    assert kinds["date kept as text", "(text)"] == 1200
+    assert kinds["hospital", "[Company]"] == 2
 
 
 @given(texts, st.data())

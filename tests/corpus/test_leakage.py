@@ -31,7 +31,9 @@ def staged(directory, notes, grams, pieces=3):
     for piece in range(pieces):
         part = table.gather_every(pieces, piece)
         hits = overlap.hits_of(part, words_of(part.get_column("text")), grams)
-        hits.write_parquet(directory / f"000-{piece:06}.parquet")
+        for size, of_size in hits.items():
+            compress = piece == 0  # as on a cluster
+            overlap.write_hits(of_size, directory, size, f"000-{piece:06}", compress=compress)
 
 
 def patients_by_hand(notes, benchmarks, size):

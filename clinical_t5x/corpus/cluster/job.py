@@ -196,7 +196,8 @@ class _Stage(beam.DoFn):
                 "install the same version of polars everywhere"
             )
         benchmarks = pipeline.Benchmarks(plan.inputs, plan.options.deid)
-        self._how = pipeline.staging_options(plan.inputs, plan.options, benchmarks, plan.num_shards)
+        how = pipeline.staging_options(plan.inputs, plan.options, benchmarks, plan.num_shards)
+        self._how = dataclasses.replace(how, compress=True)
 
     def process(
         self, packed: Packed, carevue: list[int]
@@ -234,7 +235,7 @@ class _WriteDocuments(beam.DoFn):
                 orient="row",
             )
             documents, dropped, told = summary.of_piece(
-                output.read_piece("texts", piece), output.read_piece("dropped", piece), fate_of
+                output.read_texts(piece), output.read_piece("dropped", piece), fate_of
             )
             output.write_table("documents", piece, documents)
             output.write_table("dropped", piece, dropped)

@@ -26,7 +26,7 @@ from etils import epath
 
 from clinical_t5x import storage
 from clinical_t5x.console import UserError
-from clinical_t5x.corpus import staging
+from clinical_t5x.corpus import staged_parts, staging
 
 _STARTED = "made_from.json"
 _PARTIAL = ".partial-"
@@ -101,6 +101,11 @@ class Output:
         """A table of a staged batch."""
         with self._piece(part, f"{piece}.parquet").open("rb") as file:
             return pl.read_parquet(file, columns=columns)
+
+    def read_texts(self, piece: str) -> pl.DataFrame:
+        """The documents of a staged batch."""
+        with self._piece("texts", f"{piece}{staged_parts.SUFFIX}").open("rb") as file:
+            return staged_parts.read(file)
 
     def write_table(self, folder: str, piece: str, table: pl.DataFrame) -> None:
         """Write a table of the result ("documents" or "dropped")."""

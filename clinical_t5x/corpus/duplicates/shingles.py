@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from clinical_t5x.corpus import kernels, threads
+from clinical_t5x.corpus import kernels, staged_parts, threads
 from clinical_t5x.corpus.duplicates.signatures import SHINGLE_WORDS
 from clinical_t5x.corpus.words import LETTERS_AND_DIGITS, distinct, words_of
 
@@ -69,8 +69,9 @@ def _write_sets(pieces: Sequence[Piece], file: BinaryIO) -> np.ndarray:
 
 def _sets_of(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
     path, rows = piece
-    notes = pl.scan_parquet(path, glob=False).select("row", "text")
-    texts = notes.filter(pl.col("row").is_in(pl.Series(rows).implode())).sort("row").collect()
+    with path.open("rb") as file:
+        notes = staged_parts.read(file, ["row", "text"])
+    texts = notes.filter(pl.col("row").is_in(pl.Series(rows).implode())).sort("row")
     if len(texts) != len(rows):
         raise AssertionError(f"{path.name} does not hold the texts of {len(rows)} notes")
     words = words_of(texts.get_column("text"), LETTERS_AND_DIGITS)

@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from clinical_t5x.corpus import staged_parts
 from clinical_t5x.corpus.duplicates import shingles
 from clinical_t5x.corpus.duplicates.near import near_copies, rows_of_a_band
 from clinical_t5x.corpus.duplicates.signatures import LANES, signatures
@@ -21,13 +22,14 @@ def copies_of(tmp_path):
         half = len(texts) // 2
         parts = [notes[:half].sample(fraction=1, shuffle=True, seed=0), notes[half:]]
         for number, part in enumerate(parts):
-            part.write_parquet(tmp_path / f"{number}.parquet")
+            parted = part.with_columns(shard=pl.col("row") % 3)
+            staged_parts.write(parted, tmp_path / f"{number}.arrow", "shard", 3, compress=False)
 
         def compare(first, second):
             named, first, second = shingles.named(first, second)
             rows = [named[named < half], named[named >= half]]
             pieces = [
-                (tmp_path / f"{number}.parquet", of_piece.astype(np.uint64))
+                (tmp_path / f"{number}.arrow", of_piece.astype(np.uint64))
                 for number, of_piece in enumerate(rows)
                 if len(of_piece)
             ]
@@ -36,7 +38,7 @@ def copies_of(tmp_path):
         lanes = signatures(words_of(notes.get_column("text"), LETTERS_AND_DIGITS))
         order = np.asarray(order, np.int64)
         copies = near_copies(lambda lane: lanes[lane], order, threshold, compare)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["0.parquet", "1.parquet"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["0.arrow", "1.arrow"]
         return copies
 
     return find
