@@ -11,10 +11,10 @@ import csv
 import functools
 import io
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import polars as pl
 from etils import epath
 
 from clinical_t5x.console import UserError
@@ -48,7 +48,7 @@ _FILES = {
 _MALFORMED = (ValueError, LookupError, TypeError, SyntaxError, RecursionError, csv.Error)
 
 # A list of strings in single quotes, none of which holds a quote or a backslash.
-_PLAIN_LIST = re.compile(r"\['[^'\\]*'(?:, '[^'\\]*')*\]")
+_PLAIN_LIST = r"\A\['[^'\\]*'(?:, '[^'\\]*')*\]\z"
 
 
 def present(physionet: epath.Path, benchmark: str) -> bool:
@@ -225,9 +225,9 @@ def _parsed_clip_sentences(
     try:
         names = next(rows, [])
         document, sentence = names.index("doc_id"), names.index("sentence")
-        for row in filter(None, rows):
-            tokens = _tokens(row[sentence])
-            documents[_row_id(row[document], physionet, CLIP)].append(" ".join(tokens))
+        found = [(row[document], row[sentence]) for row in rows if row]
+        for name, text in zip((name for name, _ in found), _joined(found), strict=True):
+            documents[_row_id(name, physionet, CLIP)].append(text)
     except _MALFORMED as error:
         # How many names, not which: without a header the first line is a sentence of a note.
         wanted = f"a table of doc_id and sentence (its first line has {len(names):,} columns)"
@@ -236,11 +236,15 @@ def _parsed_clip_sentences(
     return documents
 
 
-def _tokens(cell: str) -> list[str]:
-    """The strings of a Python list literal; quickly where none has an escape or a double quote."""
-    if _PLAIN_LIST.fullmatch(cell):
-        return cell[2:-2].split("', '")
-    return [str(token) for token in ast.literal_eval(cell)]
+def _joined(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """The sentences of rows (document, Python list literal of tokens), a blank between tokens."""
+    cells = pl.Series([cell for _, cell in rows], dtype=pl.String)
+    is_plain = cells.str.contains(_PLAIN_LIST)
+    plain = cells.str.strip_prefix("['").str.strip_suffix("']")
+    texts = plain.str.replace_all("', '", " ", literal=True).to_list()
+    for index in (~is_plain).arg_true():
+        texts[index] = " ".join(str(token) for token in ast.literal_eval(cells[index]))
+    return texts
 
 
 def _clip_splits(physionet: epath.Path) -> dict[str, set[str]]:

@@ -1,10 +1,10 @@
 """CSV files of any size as blocks of whole records, in bounded memory and with every row accounted.
 
-A block is cut at a line end outside quotes. The positions of its quote characters prove whether it
-follows RFC 4180; if so, polars reads it exactly as the standard library's csv module would, and the
-line ends inside and after its records are counted to hold polars to it. From the first place where
-they do not, the standard library reads the rest of the file, and its records are quoted anew, so
-that whoever parses blocks meets well-formed ones only.
+A block is cut at a line end outside quotes. Its quotes prove whether it follows RFC 4180; if so,
+polars reads it exactly as the standard library's csv module would, and the line ends inside and
+after its records are counted to hold polars to it. From the first place where they do not, the
+standard library reads the rest of the file, and its records are quoted anew, so that whoever parses
+blocks meets well-formed ones only.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from typing import IO
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from etils import epath
 from isal import igzip, isal_zlib
 
 from clinical_t5x.console import UserError
+from clinical_t5x.corpus import csv_scan
 
 BLOCK_BYTES = 32 << 20
 # Why a record is no row of the table.
@@ -38,8 +40,6 @@ _MAX_HEADER = 1 << 20
 _MAX_FIELD = 128 << 20
 _MAX_KEPT_FIELD = 40
 _BAD_RECORD_BYTES = 500  # about what is remembered of one
-_QUOTE, _COMMA, _LF, _CR = b'",\n\r'
-_CACHED = 1 << 18  # bytes that stay in a processor's cache while they are compared
 _GZIP_MAGIC = b"\x1f\x8b"
 # Polars takes a block that begins like this for compressed, or drops the byte-order mark.
 _MISTAKEN = (b"x\x01", codecs.BOM_UTF8)
@@ -206,14 +206,21 @@ def read_records(block: Block, names: list[str]) -> Records:
 
 def to_utf8(data: bytes) -> tuple[bytes, int]:
     """Bytes as UTF-8, and how many were not and were read as Windows-1252."""
-    if data.isascii():
+    if data.isascii() or _is_utf8(data):
         return data, 0
+    text, repaired = _repaired(data.decode(errors="surrogateescape"))
+    return text.encode(), repaired
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8; Arrow asks without making a string of them."""
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
+    text = pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(data))
     try:
-        data.decode()
-    except UnicodeDecodeError:
-        text, repaired = _repaired(data.decode(errors="surrogateescape"))
-        return text.encode(), repaired
-    return data, 0
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _header_of(file: IO[bytes], path: epath.Path) -> _Header:
@@ -259,87 +266,16 @@ def _blocks(pieces: Iterator[bytes], header: _Header, block_bytes: int) -> Itera
     pending, line = b"", header.lines + 1
     for more in pieces:
         data = pending + more
-        end = _last_record_end(data, final=not more)
-        if end is None or len(data) > _MAX_FIELD + block_bytes:
+        records = csv_scan.scan(data, final=not more)
+        if not records.conform or len(data) > _MAX_FIELD + block_bytes:
             rest = _Rest(itertools.chain([data], pieces))
             yield from _standard_blocks(rest, len(header.names), block_bytes, line)
             return
-        pending = data[end:]
-        if end:
-            whole = np.frombuffer(data, np.uint8, end)
-            line_feeds = _how_many(whole, _LF)
-            utf8, repaired = to_utf8(data[:end])
-            yield Block(utf8, line, line_feeds, repaired_bytes=repaired)
-            line += line_feeds + len(_lone_returns(whole))
-
-
-def _last_record_end(data: bytes, *, final: bool) -> int | None:
-    """How many bytes of `data` are whole records; None when its quoting breaks RFC 4180."""
-    buffer = np.frombuffer(data, np.uint8)
-    quotes = _where(buffer, _QUOTE)
-    end = len(data) if final else _end_outside_quotes(data, quotes)
-    if final and len(quotes) % 2:
-        return None
-    quotes = quotes[: np.searchsorted(quotes, end)]
-    conforms = _quotes_conform(buffer, quotes, end) and _line_ends_conform(buffer[:end], quotes)
-    return end if conforms else None
-
-
-def _end_outside_quotes(data: bytes, quotes: np.ndarray) -> int:
-    """One past the last line end that has an even number of quotes before it, or 0."""
-    starts = np.concatenate([[0], quotes[1::2] + 1])
-    ends = np.concatenate([quotes[0::2], [] if len(quotes) % 2 else [len(data)]]).astype(np.int64)
-    # Between the quotes of a doubled pair is nothing; a text may have millions of them.
-    for index in reversed(np.flatnonzero(ends > starts)):
-        line_end = data.rfind(b"\n", starts[index], ends[index])
-        if line_end >= 0:
-            return line_end + 1
-    return 0
-
-
-def _quotes_conform(buffer: np.ndarray, quotes: np.ndarray, end: int) -> bool:
-    """Whether every quote opens, closes or doubles where RFC 4180 allows it.
-
-    Counted from a record's start, even quotes open a field (or are the second of a doubled pair),
-    odd ones close it (or are the first of a pair).
-    """
-    if not len(quotes):
-        return True
-    opening, closing = quotes[0::2], quotes[1::2]
-    before = np.where(opening > 0, buffer[opening - 1], _LF)
-    doubled = np.zeros(len(opening), bool)
-    doubled[1:] = opening[1:] == closing[: len(opening) - 1] + 1
-    opens_well = (before == _COMMA) | (before == _LF) | doubled
-    after = np.where(closing + 1 < end, buffer[np.minimum(closing + 1, end - 1)], _LF)
-    closes_well = (after == _COMMA) | (after == _LF) | (after == _CR) | (after == _QUOTE)
-    return bool(opens_well.all() and closes_well.all())
-
-
-def _line_ends_conform(buffer: np.ndarray, quotes: np.ndarray) -> bool:
-    """Whether no lone CR stands outside quotes; for the standard library it would end a record."""
-    return bool((np.searchsorted(quotes, _lone_returns(buffer)) % 2 == 1).all())
-
-
-def _lone_returns(buffer: np.ndarray) -> np.ndarray:
-    """The positions of CR that no LF follows."""
-    returns = _where(buffer, _CR)
-    following = buffer[np.minimum(returns + 1, len(buffer) - 1)]
-    return returns[following != _LF]
-
-
-def _where(buffer: np.ndarray, byte: int) -> np.ndarray:
-    parts = [
-        np.flatnonzero(buffer[start : start + _CACHED] == byte) + start
-        for start in range(0, len(buffer), _CACHED)
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
-def _how_many(buffer: np.ndarray, byte: int) -> int:
-    return sum(
-        int(np.count_nonzero(buffer[start : start + _CACHED] == byte))
-        for start in range(0, len(buffer), _CACHED)
-    )
+        pending = data[records.end :]
+        if records.end:
+            utf8, repaired = to_utf8(data[: records.end])
+            yield Block(utf8, line, records.line_feeds, repaired_bytes=repaired)
+            line += records.line_feeds + records.lone_returns
 
 
 def _parsed_as_it_is(block: Block, names: list[str]) -> pl.DataFrame | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,12 @@ _WORKERS = min(4, max(2, os.cpu_count() or 1))
 
 
 def measure(
-    documents: epath.Path, texts: Texts, benchmarks: BenchmarkGrams, raw: RawCounts
+    documents: epath.Path,
+    texts: Texts,
+    benchmarks: BenchmarkGrams,
+    raw: RawCounts,
+    *,
+    also: Callable[[str, pl.DataFrame], None] | None = None,
 ) -> dict[str, Any]:
     """Measure n-gram overlap between a corpus and every benchmark split.
 
@@ -41,6 +47,8 @@ def measure(
         texts: the benchmarks' texts.
         benchmarks: their n-grams.
         raw: how many patients of the raw data have each.
+        also: is given the name and the table of every file, in the order of their names: the files
+            are large, and whoever else must read them all may do it here.
 
     Returns:
         The content of leakage.json: how many documents were read, and for every benchmark, split
@@ -49,7 +57,7 @@ def measure(
         `BOILERPLATE_PATIENTS` patients of the raw data have), shared_beyond (the others of
         in_corpus) and texts_touched (texts with one of those).
     """
-    seen, num_documents = _grams_in(documents, benchmarks)
+    seen, num_documents = _grams_in(documents, benchmarks, also)
     found: dict[str, dict] = {}
     for benchmark, splits in texts.items():
         for split, members in splits.items():
@@ -110,7 +118,9 @@ def _overlap(
 
 
 def _grams_in(
-    documents: epath.Path, benchmarks: BenchmarkGrams
+    documents: epath.Path,
+    benchmarks: BenchmarkGrams,
+    also: Callable[[str, pl.DataFrame], None] | None,
 ) -> tuple[dict[int, np.ndarray], int]:
     """For every size, which of the benchmarks' n-grams stand in the documents; how many these are.
 
@@ -121,19 +131,25 @@ def _grams_in(
     num_documents = 0
     paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
     look = functools.partial(_grams_in_file, benchmarks=benchmarks)
-    for found, count in threads.in_order(look, paths, _WORKERS):
-        num_documents += count
+    for path, (found, table) in zip(paths, threads.in_order(look, paths, _WORKERS), strict=True):
+        num_documents += table.height
         for size, grams in found.items():
             seen[size][grams] = True
+        if also is not None:
+            also(path.name, table)
+        del table  # before the next one is waited for
     return seen, num_documents
 
 
 def _grams_in_file(
     path: epath.Path, benchmarks: BenchmarkGrams
-) -> tuple[dict[int, np.ndarray], int]:
+) -> tuple[dict[int, np.ndarray], pl.DataFrame]:
     with path.open("rb") as file:
-        texts = pl.read_parquet(file, columns=["text"]).get_column("text")
+        table = pl.read_parquet(file)
+    texts = table.get_column("text")
     found: dict[int, list[np.ndarray]] = {size: [] for size in GRAM_WORDS}
+    if not any(map(len, benchmarks.tables.values())):
+        texts = texts.clear()  # there is nothing to look for
     num_slices = max(1, -(-int(texts.str.len_bytes().sum()) // _BATCH_BYTES))
     rows = max(1, -(-len(texts) // num_slices))
     for first in range(0, len(texts), rows):
@@ -141,4 +157,4 @@ def _grams_in_file(
             found[size].append(distinct(here))
     empty = np.zeros(0, np.int64)
     grams = {size: distinct(np.concatenate([empty, *parts])) for size, parts in found.items()}
-    return grams, len(texts)
+    return grams, table

@@ -8,7 +8,7 @@ test split holds a piece of the test.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,24 +35,25 @@ class BenchmarkGrams:
     """
 
     def __init__(self, benchmarks: Texts):
-        self._of_split: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
-        every: dict[int, list[np.ndarray]] = {size: [] for size in GRAM_WORDS}
+        found: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
         for benchmark, splits in benchmarks.items():
             for split, texts in splits.items():
                 words = words_of(pl.Series("text", texts, dtype=pl.String))
                 for size in GRAM_WORDS:
                     hashes, _, of_text = words.grams(size)
-                    self._of_split[benchmark, split, size] = hashes, of_text
-                    every[size].append(distinct(hashes))
+                    found[benchmark, split, size] = hashes, of_text
         self.tables = {
-            size: HashSet(np.concatenate([np.zeros(0, np.uint64), *parts]))
-            for size, parts in every.items()
+            size: HashSet(_joined(hashes for key, (hashes, _) in found.items() if key[2] == size))
+            for size in GRAM_WORDS
+        }
+        self._of_split = {
+            key: (self.tables[key[2]].find(hashes)[1], of_text)
+            for key, (hashes, of_text) in found.items()
         }
 
     def grams(self, benchmark: str, split: str, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Indices into `tables[size].hashes` of a split's n-grams, and the text of each."""
-        hashes, texts = self._of_split[benchmark, split, size]
-        return np.searchsorted(self.tables[size].hashes, hashes), texts
+        return self._of_split[benchmark, split, size]
 
     def of_split(self, split: str, size: int) -> np.ndarray:
         """Distinct indices of the n-grams that any benchmark has in a split."""
@@ -77,6 +78,10 @@ class BenchmarkGrams:
             places, grams = self.tables[size].find(words.runs(positions[fits], size))
             found[size] = grams, texts[fits[places]]
         return found
+
+
+def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.uint64), *arrays])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import errno
@@ -262,13 +263,6 @@ def _build(
             missing -= written
         if missing:
             raise AssertionError(f"{missing} notes were kept and not written")
-    with on_stage("Measuring overlap with the benchmarks", None, "notes"):
-        measured = leakage.measure(documents, benchmarks.texts, benchmarks.grams, raw)
-        if measured["documents"] != num_documents:
-            raise AssertionError(f"only {measured['documents']} documents were measured")
-    storage.write_json_atomically(directory / "leakage.json", measured)
-    if options.overlap_rule != "allow":
-        leakage.refuse_beyond_limit(measured)
     manifest = {
         "name": options.name,
         "created_by": f"clinical_t5x {__version__}",
@@ -280,11 +274,27 @@ def _build(
         **described_documents,
         "patients_known": all(source.has_patients for source in inputs.sources),
         "synthetic": any(is_synthetic(source.path) for source in inputs.files),
-        "content_sha256": writing.content_sha256(documents),
     }
     if options.threshold:
         manifest["near_duplicates"] = manifest["counts"].pop("near_duplicates")
-    report.write_page(manifest, measured, directory / "report.html")
+    # Drawing is Python's own work; reading and hashing leave the interpreter free for it.
+    with (
+        on_stage("Measuring overlap with the benchmarks", None, "notes"),
+        concurrent.futures.ThreadPoolExecutor(1) as beside,
+    ):
+        drawing = beside.submit(report.draw, manifest)
+        content = writing.ContentDigest()
+        measured = leakage.measure(
+            documents, benchmarks.texts, benchmarks.grams, raw, also=content.add
+        )
+        if measured["documents"] != num_documents:
+            raise AssertionError(f"only {measured['documents']} documents were measured")
+        drawn = drawing.result()
+    storage.write_json_atomically(directory / "leakage.json", measured)
+    if options.overlap_rule != "allow":
+        leakage.refuse_beyond_limit(measured)
+    manifest["content_sha256"] = content.hexdigest()
+    report.write_page(manifest, measured, directory / "report.html", drawn)
     return manifest
 
 

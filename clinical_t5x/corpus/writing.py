@@ -76,18 +76,33 @@ def _as_documents(notes: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+class ContentDigest:
+    """SHA-256 over the documents' content, independent of how Parquet stores it."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, name: str, table: pl.DataFrame) -> None:
+        """Add a file of documents; files are added in the order of their names."""
+        self._digest.update(name.encode())
+        for column in DOCUMENT_COLUMNS:
+            values = table.get_column(column).cast(pl.String)
+            joined = values.str.join("\x1e").cast(pl.Binary).to_arrow()[0]
+            self._digest.update(joined.as_buffer())  # which is no copy
+            self._digest.update(b"\x1d")
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        return self._digest.hexdigest()
+
+
 def content_sha256(documents: epath.Path) -> str:
-    """SHA-256 over the documents' content, independent of how Parquet stores it: 64 hex digits."""
-    digest = hashlib.sha256()
+    """The digest of all documents in a directory: 64 hex digits."""
+    digest = ContentDigest()
     paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
     frames = threads.in_order(_read, paths, 1)  # one is read while another is hashed
     for path, frame in zip(paths, frames, strict=True):
-        digest.update(path.name.encode())
-        for column in DOCUMENT_COLUMNS:
-            values = frame.drop_in_place(column).cast(pl.String)
-            joined = values.str.join("\x1e").cast(pl.Binary).to_arrow()[0]
-            digest.update(joined.as_buffer())  # which is no copy
-            digest.update(b"\x1d")
+        digest.add(path.name, frame)
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 from collections.abc import Mapping
@@ -14,8 +15,35 @@ from clinical_t5x.webpage import escape, number
 _DIGITS_SHOWN = 12  # of a SHA-256
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """The sections with figures, which take longer than all others."""
+
+    stages: str
+    categories: str
+    lengths: str
+    marks: str
+
+
+def draw(manifest: Mapping[str, Any]) -> Drawn:
+    """Draw the figures of a data report.
+
+    Args:
+        manifest: what manifest.json of the corpus says; `content_sha256` may still be missing.
+    """
+    return Drawn(
+        stages=contents.stages_section(manifest),
+        categories=contents.categories_section(manifest),
+        lengths=contents.lengths_section(manifest),
+        marks=contents.marks_section(manifest),
+    )
+
+
 def write_page(
-    manifest: Mapping[str, Any], leakage: Mapping[str, Any], path: str | os.PathLike
+    manifest: Mapping[str, Any],
+    leakage: Mapping[str, Any],
+    path: str | os.PathLike,
+    drawn: Drawn | None = None,
 ) -> None:
     """Write the data report of a corpus, whole or not at all.
 
@@ -23,19 +51,23 @@ def write_page(
         manifest: what manifest.json of the corpus says.
         leakage: what its leakage.json says.
         path: the HTML file.
+        drawn: what `draw` made of the manifest, if it was called.
     """
-    storage.write_text_atomically(path, page(manifest, leakage))
+    storage.write_text_atomically(path, page(manifest, leakage, drawn))
 
 
-def page(manifest: Mapping[str, Any], leakage: Mapping[str, Any]) -> str:
+def page(
+    manifest: Mapping[str, Any], leakage: Mapping[str, Any], drawn: Drawn | None = None
+) -> str:
     """The data report of a corpus as HTML; the same dictionaries give the same page."""
+    drawn = drawn or draw(manifest)
     sections = [
         _header(manifest, leakage),
-        contents.stages_section(manifest),
-        contents.categories_section(manifest),
-        contents.lengths_section(manifest),
+        drawn.stages,
+        drawn.categories,
+        drawn.lengths,
         safeguards.combination_section(manifest),
-        contents.marks_section(manifest),
+        drawn.marks,
         safeguards.benchmarks_section(manifest),
         safeguards.leakage_section(leakage),
         contents.splits_section(manifest),

@@ -1,0 +1,88 @@
+"""Where the records of a CSV file end, and whether it is written as RFC 4180 says, in one pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clinical_t5x.corpus.kernels import compiled
+
+_U = np.uint64
+_0, _1 = _U(0), _U(1)
+_QUOTE, _COMMA, _LF, _CR = map(np.uint8, b'",\n\r')
+
+
+class Records(NamedTuple):
+    """The whole records at the beginning of some bytes.
+
+    Attributes:
+        end: how many bytes they are, up to the last line end outside quotes (or to the end, at that
+            of a file); 0 if there is none.
+        conform: whether in these bytes every quote opens, closes or doubles where RFC 4180 allows
+            it, every quoted field is closed, and every CR outside quotes has an LF behind it (the
+            standard library takes one without for a line end).
+        line_feeds: how many LF they have, within fields and after records.
+        lone_returns: how many CR that no LF follows.
+    """
+
+    end: int
+    conform: bool
+    line_feeds: int
+    lone_returns: int
+
+
+def scan(data: bytes, *, final: bool) -> Records:
+    """Look for the whole records that some bytes begin with.
+
+    Args:
+        data: bytes of a file from the beginning of a record on.
+        final: whether the file ends with them.
+    """
+    return Records(*_scan(np.frombuffer(data, np.uint8), final))
+
+
+@compiled
+def _scan(data, final):
+    size = _U(len(data))
+    place, line_feeds, lone_returns, broken = _0, _0, _0, False
+    end, feeds_to_end, returns_to_end, broken_to_end = _0, _0, _0, False
+    while place < size:
+        byte = data[place]
+        place += _1
+        if (byte != _QUOTE) & (byte > _CR):  # most are, and one jump asks for both
+            continue
+        if byte == _LF:
+            line_feeds += _1
+            end, feeds_to_end, returns_to_end = place, line_feeds, lone_returns
+            broken_to_end = broken
+        elif byte == _CR and (place == size or data[place] != _LF):
+            lone_returns += _1
+            broken = True
+        elif byte == _QUOTE:
+            if place > _1 and data[place - _1 - _1] != _COMMA and data[place - _1 - _1] != _LF:
+                broken = True
+            closed = False
+            while place < size and not closed:
+                byte = data[place]
+                place += _1
+                if (byte != _QUOTE) & (byte > _CR):  # most are, and one jump asks for both
+                    continue
+                if byte == _LF:
+                    line_feeds += _1
+                elif byte == _CR and (place == size or data[place] != _LF):
+                    lone_returns += _1
+                elif byte == _QUOTE:
+                    if place < size and data[place] == _QUOTE:
+                        place += _1
+                    else:
+                        closed = True
+            if place < size:
+                behind = data[place]
+                if behind != _COMMA and behind != _LF and behind != _CR:
+                    broken = True
+            elif final and not closed:
+                broken = True
+    if final:
+        return size, not broken, line_feeds, lone_returns
+    return end, not broken_to_end, feeds_to_end, returns_to_end
