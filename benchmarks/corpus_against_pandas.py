@@ -1,15 +1,26 @@
 """Our corpus preparation against its peer in pandas: time, memory, and whether they agree.
 
-    python benchmarks/corpus_against_pandas.py --physionet DIR [--rows N] [--work DIR]
+    python benchmarks/corpus_against_pandas.py --physionet DIR [--rows N] [--work DIR] [--rounds N]
+    python benchmarks/corpus_against_pandas.py --physionet DIR --authors CHECKOUT
 
 Both prepare the same first N rows of MIMIC-III's NOTEEVENTS, one after the other in fresh processes,
 ours with `paper=True`, which makes the rules the same: rows marked as errors, repeats and MedNLI's
-patients stay (MedNLI is left out altogether). Ours does more in its time: it checks and hashes the
-files, splits by patient and measures the overlap with RadQA and CLIP. Then the results are compared:
+patients stay (MedNLI is left out altogether). Ours runs twice:
+
+- the paper's stages: the patients of RadQA and CLIP come from a list, as the authors' scripts and
+  the peer have them. Ours also checks and hashes the files, splits by patient, and writes a manifest
+  and a report meanwhile;
+- everything: it finds those patients itself, and proves what it left out: every n-gram of RadQA and
+  CLIP is looked up in all notes and, again, in all documents.
+
+Then the results are compared:
 
 - the same ROW_IDs survive the draft rule and the removal of RadQA's and CLIP's patients, but for rows
   that ours cannot use (empty text, no id or patient) and drafts of the same note as one of those;
 - texts are the same, white space aside, wherever both find the same tags and map their kinds alike.
+
+With `--authors`, a checkout of github.com/elehman16/do-we-still-need-clinical-lms (350f9e4), the two
+of the authors' scripts that run on MIMIC-III alone are timed, too (they need tqdm).
 
 Needs pandas (for the peer, `benchmarks/corpus_pandas.py`).
 """
@@ -23,6 +34,8 @@ import gzip
 import json
 import os
 import re
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,42 +49,74 @@ import pandas as pd
 NOTES = "mimiciii/1.4/NOTEEVENTS.csv.gz"
 BENCHMARKS = ("radqa", "mimic-iii-clinical-action")
 # Reasons of the rules that both have; rows that ours drops for another cannot be used.
-SHARED_REASONS = ("earlier draft of a note", "person of radqa", "person of clip")
+SHARED_REASONS = (
+    "earlier draft of a note", "person of radqa", "person of clip", "person of list patients.txt",
+)  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--physionet", type=Path, required=True, help="root of the PhysioNet files")
-    parser.add_argument("--rows", type=int, help="only so many of NOTEEVENTS")
-    parser.add_argument("--work", type=Path, help="where results go (default: removed afterwards)")
-    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)  # the process that prepares
-    options = parser.parse_args()
+    options = _parser().parse_args()
     if options.ours:
-        prepare_ours(options.physionet, options.ours)
-        return
+        from clinical_t5x.console import run_command  # ends as the command ends
+
+        run_command(lambda _: prepare_ours(options.physionet, options.patients, options.ours))
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
         root, rows = first_rows(options.physionet, options.rows, work)
         print(f"{rows:,} rows of NOTEEVENTS")
-        theirs = measured(
-            "pandas", [str(Path(peer.__file__)), f"--physionet={root}", f"--out={work / 'peer'}"]
-        )
-        ours = measured("ours", [__file__, f"--physionet={root}", f"--ours={work / 'ours'}"])
-        print(
-            f"ours is {theirs[0] / ours[0]:.1f} times as fast, with {ours[1]:.0f} MB at most against"
-        )
-        print(f"{theirs[1]:.0f} MB")
-        compare(root, pd.read_parquet(work / "peer"), work / "ours")
+        notes_alone, patients = patients_of(root, work)
+        if options.authors:
+            time_authors(options.authors, root, work)
+        ratios = [one_round(root, notes_alone, patients, work) for _ in range(options.rounds)]
+    for name in ratios[0]:
+        found = sorted(ratio[name] for ratio in ratios)
+        each = ", ".join(f"{ratio:.1f}" for ratio in found)
+        print(f"{name}: ours is {statistics.median(found):.1f} times as fast as pandas ({each})")
 
 
-def prepare_ours(root: Path, directory: Path) -> None:
+def one_round(root: Path, notes_alone: Path, patients: Path, work: Path) -> dict[str, float]:
+    """How many times as fast as the peer ours is, with the paper's stages and with everything."""
+    command = [peer.__file__, f"--physionet={root}", f"--patients={patients}"]
+    theirs = measured("pandas", [*command, f"--out={work / 'peer'}"])
+    kinds = {
+        "the paper's stages": [f"--physionet={notes_alone}", f"--patients={patients}"],
+        "everything": [f"--physionet={root}"],
+    }
+    ratios = {}
+    for name, inputs in kinds.items():
+        shutil.rmtree(work / "ours", ignore_errors=True)
+        ours = measured(f"ours, {name}", [__file__, *inputs, f"--ours={work / 'ours'}"])
+        ratios[name] = theirs[0] / ours[0]
+        compare(root, work / "peer" / "patients.csv", work / "ours")
+    return ratios
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--physionet", type=Path, required=True, help="root of the PhysioNet files")
+    parser.add_argument(
+        "--rows", type=int, default=200_000, help="rows of NOTEEVENTS (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="how often all are run (%(default)s)")
+    parser.add_argument("--work", type=Path, help="where results go (default: removed afterwards)")
+    parser.add_argument("--authors", type=Path, help="a checkout of the authors' scripts")
+    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)  # the process that prepares
+    parser.add_argument("--patients", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def prepare_ours(root: Path, patients: Path | None, directory: Path) -> None:
     from etils import epath
 
     from clinical_t5x.corpus import inputs, pipeline
 
     files = inputs.resolve(
-        physionet=epath.Path(root), names=["mimic-iii"], notes=None, columns=None
+        physionet=epath.Path(root),
+        names=["mimic-iii"],
+        notes=None,
+        columns=None,
+        exclusions=[epath.Path(patients)] if patients else [],
     )
     options = pipeline.CorpusOptions(name="ours", paper=True)
     pipeline.prepare_corpus(files, options, epath.Path(directory), on_stage=printed_stage)
@@ -109,11 +154,35 @@ def first_rows(physionet: Path, rows: int | None, work: Path) -> tuple[Path, int
     return root, taken
 
 
-def measured(name: str, command: list[str]) -> tuple[float, float]:
+def patients_of(root: Path, work: Path) -> tuple[Path, Path]:
+    """A root with the notes alone, and a list of the patients of RadQA and CLIP."""
+    alone = work / "notes_alone"
+    (alone / NOTES).parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (alone / NOTES).symlink_to((root / NOTES).resolve())
+    patients = work / "patients.txt"
+    patients.write_text("".join(f"{patient}\n" for patient in peer.benchmark_patients(root)))
+    return alone, patients
+
+
+def time_authors(checkout: Path, root: Path, work: Path) -> None:
+    """Time the authors' own scripts for drafts and tags."""
+    unpacked = work / "NOTEEVENTS.csv"
+    with gzip.open(root / NOTES, "rb") as file, unpacked.open("wb") as out:
+        shutil.copyfileobj(file, out)
+    scripts = checkout / "preprocessing"
+    drafts, tags = work / "authors_drafts.csv", work / "authors_tags.csv"
+    command = [str(scripts / "dedup_mimic_iii.py"), f"--notes-path={unpacked}"]
+    measured("the authors' drafts", [*command, f"--out-path={drafts}"], checkout)
+    command = [str(scripts / "replace_deid_tags.py"), "--type=mimic-iii", f"--input-csv={drafts}"]
+    measured("the authors' tags", [*command, f"--output-csv={tags}"], checkout)
+
+
+def measured(name: str, command: list[str], imports: Path | None = None) -> tuple[float, float]:
     """Run a Python program to its end: seconds and its peak of memory in MB."""
     print(f"-- {name}", flush=True)
     started = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(imports or Path(__file__).parents[1])}
     process = subprocess.Popen([sys.executable, *command], env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     seconds, megabytes = time.perf_counter() - started, usage.ru_maxrss / 1024
@@ -124,9 +193,10 @@ def measured(name: str, command: list[str]) -> tuple[float, float]:
     return seconds, megabytes
 
 
-def compare(root: Path, theirs: pd.DataFrame, directory: Path) -> None:
-    """Check that the results agree; exits with 1 if not."""
+def compare(root: Path, corpus: Path, directory: Path) -> None:
+    """Check that the peer's corpus and ours agree; exits with 1 if not."""
     notes = pd.read_csv(root / NOTES, low_memory=False)
+    theirs = pd.read_csv(corpus, usecols=["ROW_ID", "text"], keep_default_na=False)
     ours = read_ours(directory)
     same = [
         same_rows(notes, set(theirs["ROW_ID"]), set(ours), unusable_rows(directory)),

@@ -30,7 +30,7 @@ from isal import igzip, isal_zlib
 from clinical_t5x.console import UserError
 from clinical_t5x.corpus import csv_scan
 
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 24 << 20
 # Why a record is no row of the table.
 RAGGED = "more fields than the header"
 UNCLOSED = "a quote that is never closed"

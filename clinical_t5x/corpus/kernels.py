@@ -128,6 +128,20 @@ def _hash_words(data, offsets, codes, hashes, starts):
 
 
 @compiled
+def count_words(data, offsets, codes):
+    """How many words every text has, int64 (D); arguments as those of `hash_words`."""
+    counts = np.empty(len(offsets) - 1, np.int64)
+    for text in range(_U(len(counts))):
+        count, before = _0, _0
+        for place in range(_U(offsets[text]), _U(offsets[text + _1])):
+            inside = _U(codes[data[place]] != 0)
+            count += inside & (before ^ _1)
+            before = inside
+        counts[text] = count
+    return counts
+
+
+@compiled
 def _powers(count):
     powers = np.empty(count, np.uint64)
     power = _1

@@ -205,7 +205,7 @@ def prepare_corpus(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"the disk of {directory.parent} is full; free some space (preparation needs about "
-                "as much as the notes' text), or choose another --data_dir"
+                "one and a half times the notes' text), or choose another --data_dir"
             ) from error
         raise
     return manifest
@@ -233,62 +233,40 @@ def _build(
     else:
         counts = takeover.counts(inputs.sources)
     with on_stage("Choosing notes", None, "rules"):
-        links = removal.links_of(scratch) if inputs.has_both_mimics else None
-        raw = overlap.count_patients(scratch / "overlap", benchmarks.grams)
-        selection, found = _select(inputs, options, benchmarks, scratch, links, raw)
-        account = selection.account()
-        accounts.check(counts, account, selection.rows)
-        after_exact_duplicates = found.pop("after_exact_duplicates")
-        if takeover is not None:
-            takeover.check_digest(after_exact_duplicates)
-        stages = accounts.stages_of(counts, account)
-        counted = {**accounts.counts_of(counts, account), **found}
-        accounts.write_dropped(selection, scratch, directory / "dropped.parquet")
-        kept = _documents(selection, account, options, scratch)
-        del selection
-        described_documents = accounts.documents_of(kept)
-        num_documents = kept.height
-        by_shard = kept.select("row", "shard", "split").partition_by(
-            "shard", as_dict=True, include_key=False
-        )
-        del kept
+        chosen = _choose(inputs, options, benchmarks, scratch, counts, takeover)
+        accounts.write_dropped(chosen.selection, scratch, directory / "dropped.parquet")
+        manifest = {
+            "name": options.name,
+            "created_by": f"clinical_t5x {__version__}",
+            "inputs": accounts.with_rows(described, counts),
+            "options": dataclasses.asdict(options),
+            **chosen.told,
+            "patients_known": all(source.has_patients for source in inputs.sources),
+            "synthetic": any(is_synthetic(source.path) for source in inputs.files),
+        }
+        raw, num_documents, to_write = chosen.raw, chosen.num_documents, chosen.by_shard()
+        persons = _linked_persons(chosen.links, scratch)
+        del chosen
         memory.give_back()
-    persons = _linked_persons(links, scratch)
-    with on_stage("Writing documents", num_documents, "notes") as advance:
-        missing = num_documents
-        for written in writing.write_shards(
-            by_shard, persons, scratch / "texts", documents, num_shards
-        ):
-            advance(written)
-            missing -= written
-        if missing:
-            raise AssertionError(f"{missing} notes were kept and not written")
-    manifest = {
-        "name": options.name,
-        "created_by": f"clinical_t5x {__version__}",
-        "inputs": accounts.with_rows(described, counts),
-        "options": dataclasses.asdict(options),
-        "stages": stages,
-        "after_exact_duplicates": after_exact_duplicates,
-        "counts": counted,
-        **described_documents,
-        "patients_known": all(source.has_patients for source in inputs.sources),
-        "synthetic": any(is_synthetic(source.path) for source in inputs.files),
-    }
-    if options.threshold:
-        manifest["near_duplicates"] = manifest["counts"].pop("near_duplicates")
-    # Drawing is Python's own work; reading and hashing leave the interpreter free for it.
-    with (
-        on_stage("Measuring overlap with the benchmarks", None, "notes"),
-        concurrent.futures.ThreadPoolExecutor(1) as beside,
-    ):
+    # Drawing is Python's own work; writing and reading leave the interpreter free for it.
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
         drawing = beside.submit(report.draw, manifest)
-        content = writing.ContentDigest()
-        measured = leakage.measure(
-            documents, benchmarks.texts, benchmarks.grams, raw, also=content.add
-        )
-        if measured["documents"] != num_documents:
-            raise AssertionError(f"only {measured['documents']} documents were measured")
+        with on_stage("Writing documents", num_documents, "notes") as advance:
+            missing = num_documents
+            for written in writing.write_shards(
+                to_write, persons, scratch / "texts", documents, num_shards
+            ):
+                advance(written)
+                missing -= written
+            if missing:
+                raise AssertionError(f"{missing} notes were kept and not written")
+        with on_stage("Measuring overlap with the benchmarks", None, "notes"):
+            content = writing.ContentDigest()
+            measured = leakage.measure(
+                documents, benchmarks.texts, benchmarks.grams, raw, also=content.add
+            )
+            if measured["documents"] != num_documents:
+                raise AssertionError(f"only {measured['documents']} documents were measured")
         drawn = drawing.result()
     storage.write_json_atomically(directory / "leakage.json", measured)
     if options.overlap_rule != "allow":
@@ -296,6 +274,62 @@ def _build(
     manifest["content_sha256"] = content.hexdigest()
     report.write_page(manifest, measured, directory / "report.html", drawn)
     return manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    """What becomes of every note.
+
+    Attributes:
+        selection: the fates of all notes.
+        kept: those that become documents: row, shard and split.
+        links: patients of MIMIC-III and MIMIC-IV who are one person, if both are there.
+        raw: how many patients of the notes that were read have each n-gram of the benchmarks.
+        told: what the manifest says of it.
+    """
+
+    selection: Selection
+    kept: pl.DataFrame
+    links: pl.DataFrame | None
+    raw: overlap.RawCounts
+    told: dict
+
+    @property
+    def num_documents(self) -> int:
+        """How many documents there will be."""
+        return self.kept.height
+
+    def by_shard(self) -> dict[tuple, pl.DataFrame]:
+        """(shard,) -> row and split of its documents."""
+        return self.kept.partition_by("shard", as_dict=True, include_key=False)
+
+
+def _choose(
+    inputs: CorpusInputs,
+    options: CorpusOptions,
+    benchmarks: Benchmarks,
+    scratch: Path,
+    counts: dict[str, staging.Counts],
+    takeover: Takeover | None,
+) -> _Chosen:
+    links = removal.links_of(scratch) if inputs.has_both_mimics else None
+    raw = overlap.count_patients(scratch / "overlap", benchmarks.grams)
+    selection, found = _select(inputs, options, benchmarks, scratch, links, raw)
+    account = selection.account()
+    accounts.check(counts, account, selection.rows)
+    after_exact_duplicates = found.pop("after_exact_duplicates")
+    if takeover is not None:
+        takeover.check_digest(after_exact_duplicates)
+    near_duplicates = {name: found.pop(name) for name in ("near_duplicates",) if name in found}
+    kept = _documents(selection, account, options, scratch)
+    told = {
+        "stages": accounts.stages_of(counts, account),
+        "after_exact_duplicates": after_exact_duplicates,
+        "counts": {**accounts.counts_of(counts, account), **found},
+        **near_duplicates,
+        **accounts.documents_of(kept),
+    }
+    return _Chosen(selection, kept.select("row", "shard", "split"), links, raw, told)
 
 
 class Benchmarks:
@@ -346,6 +380,7 @@ def staging_options(
         premises=benchmarks.premises,
         benchmarks=benchmarks.grams if benchmarks.texts else None,
         sketch=inputs.has_both_mimics,
+        compare=not options.paper,
         sign=options.threshold > 0,
     )
 

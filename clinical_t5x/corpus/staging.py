@@ -43,6 +43,7 @@ from clinical_t5x.corpus.sources import NoteSource
 from clinical_t5x.corpus.words import (
     LETTERS_AND_DIGITS,
     NOT_BLANK,
+    count_words,
     mixed,
     without_marks,
     words_of,
@@ -77,6 +78,7 @@ class StagingOptions:
         premises: MedNLI's premises, looked up in every note; None if there are none.
         benchmarks: the benchmarks' n-grams, looked up in every note; None likewise.
         sketch: sketch the notes by which patients of MIMIC-III and MIMIC-IV are matched.
+        compare: hash the texts, by which exact duplicates are found.
         sign: write the signatures by which near-duplicates are found.
         compress: compress the texts, which is slower and takes half the room.
     """
@@ -88,6 +90,7 @@ class StagingOptions:
     premises: PremiseIndex | None = None
     benchmarks: BenchmarkGrams | None = None
     sketch: bool = False
+    compare: bool = True
     sign: bool = True
     compress: bool = False
 
@@ -221,7 +224,7 @@ def stage_batch(
         counts.rows[USABLE if reason is None else reason] += rows
     _dropped(notes, batch, source).write_parquet(directory / "dropped" / f"{piece}.parquet")
 
-    usable = _with_metadata(usable, options.num_shards)
+    usable = _with_metadata(usable, options.num_shards, compare=options.compare)
     _write_matches(usable, directory, piece, options)
     texts = _texts(usable)
     counts.text_bytes = int(texts.get_column("text").str.len_bytes().sum())
@@ -323,9 +326,14 @@ def _without_empty(usable: pl.DataFrame, notes: pl.DataFrame) -> tuple[pl.DataFr
     return usable.filter(~is_empty), notes.with_columns(dropped=dropped.otherwise("dropped"))
 
 
-def _with_metadata(notes: pl.DataFrame, num_shards: int) -> pl.DataFrame:
+def _with_metadata(notes: pl.DataFrame, num_shards: int, *, compare: bool) -> pl.DataFrame:
     """Notes with the numbers that decisions are made on (`metadata.COLUMNS`)."""
-    tokens = words_of(notes.get_column("text"), NOT_BLANK)
+    texts = notes.get_column("text")
+    if compare:
+        tokens = words_of(texts, NOT_BLANK)
+        text_hashes, num_words = tokens.whole_texts(), tokens.lengths
+    else:
+        text_hashes, num_words = np.zeros(len(texts), np.uint64), count_words(texts, NOT_BLANK)
     when = pl.when(pl.col("charttime") == "").then("chartdate").otherwise("charttime")
     return notes.with_columns(
         note=key_of(pl.col("note_id")),
@@ -333,8 +341,8 @@ def _with_metadata(notes: pl.DataFrame, num_shards: int) -> pl.DataFrame:
         author=key_of(pl.col("author").str.strip_chars()),
         charted=time_of(when),
         stored=time_of(pl.col("storetime")),
-        text_hash=pl.Series(tokens.whole_texts()),
-        num_words=pl.Series(tokens.lengths.astype(np.uint32)),
+        text_hash=pl.Series(text_hashes),
+        num_words=pl.Series(num_words.astype(np.uint32)),
         shard=pl.Series(_shards(notes.get_column("row").to_numpy(), num_shards)),
         charttime_key=key_of(pl.col("charttime")),
         when=when,

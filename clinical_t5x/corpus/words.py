@@ -161,6 +161,11 @@ def words_of(texts: pl.Series, reading: Reading = LETTERS, *, marks_are_out: boo
     return Words(*kernels.hash_words(data, offsets, reading.codes))
 
 
+def count_words(texts: pl.Series, reading: Reading) -> np.ndarray:
+    """How many words each of D texts has (length D); marks are taken as they stand."""
+    return kernels.count_words(*rewriting.texts_of(texts), reading.codes)
+
+
 class HashSet:
     """A fixed set of 64-bit hashes that many numbers can be looked up in quickly.
 

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from clinical_t5x.corpus import kernels
 from clinical_t5x.corpus.duplicates import signatures
-from clinical_t5x.corpus.words import LETTERS, LETTERS_AND_DIGITS, NOT_BLANK, HashSet, words_of
+from clinical_t5x.corpus.words import (
+    LETTERS,
+    LETTERS_AND_DIGITS,
+    NOT_BLANK,
+    HashSet,
+    count_words,
+    words_of,
+)
 
 BASE, MODULUS = 0x9E3779B97F4A7C15, 2**64
 texts = st.lists(st.text(st.sampled_from("abAZ09 \n\té[]*\0"), max_size=80), min_size=1, max_size=5)
@@ -43,6 +50,8 @@ def test_words_and_grams(texts, reading, size):
     by_hand = [words_by_hand(text, reading.codes) for text in texts]
     assert words.hashes.tolist() == [word for each in by_hand for word in each]
     assert words.lengths.tolist() == [len(each) for each in by_hand]
+    column = pl.Series(texts, dtype=pl.String)
+    assert count_words(column, reading).tolist() == words.lengths.tolist()
     assert words.whole_texts().tolist() == [polynomial(each) for each in by_hand]
     grams = [gram for each in by_hand for gram in grams_by_hand(each, size)]
     assert words.grams(size)[0].tolist() == grams
@@ -108,7 +117,7 @@ def test_signatures(texts):
             assert found[lane, text] == mixed(least[source] | source << 32) >> 48
 
 
-def test_words_longer_than_the_room_made_for_them():
-    """Of one letter each: twice as many words as the loop makes room for at first."""
+def test_as_many_words_as_there_can_be():
+    """Of one letter each: all the room that is made for them."""
     text = "a " * 50_000
     assert len(words_of(pl.Series([text, "", text])).hashes) == 100_000
