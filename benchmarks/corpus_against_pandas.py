@@ -40,7 +40,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import corpus_pandas as peer
@@ -56,10 +55,6 @@ SHARED_REASONS = (
 
 def main() -> None:
     options = _parser().parse_args()
-    if options.ours:
-        from clinical_t5x.console import run_command  # ends as the command ends
-
-        run_command(lambda _: prepare_ours(options.physionet, options.patients, options.ours))
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
@@ -86,7 +81,8 @@ def one_round(root: Path, notes_alone: Path, patients: Path, work: Path) -> dict
     ratios = {}
     for name, inputs in kinds.items():
         shutil.rmtree(work / "ours", ignore_errors=True)
-        ours = measured(f"ours, {name}", [__file__, *inputs, f"--ours={work / 'ours'}"])
+        command = [str(Path(__file__).with_name("corpus_once.py")), *inputs]
+        ours = measured(f"ours, {name}", [*command, f"--out={work / 'ours'}"])
         ratios[name] = theirs[0] / ours[0]
         compare(root, work / "peer" / "patients.csv", work / "ours")
     return ratios
@@ -101,32 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=1, help="how often all are run (%(default)s)")
     parser.add_argument("--work", type=Path, help="where results go (default: removed afterwards)")
     parser.add_argument("--authors", type=Path, help="a checkout of the authors' scripts")
-    parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)  # the process that prepares
-    parser.add_argument("--patients", type=Path, help=argparse.SUPPRESS)
     return parser
-
-
-def prepare_ours(root: Path, patients: Path | None, directory: Path) -> None:
-    from etils import epath
-
-    from clinical_t5x.corpus import inputs, pipeline
-
-    files = inputs.resolve(
-        physionet=epath.Path(root),
-        names=["mimic-iii"],
-        notes=None,
-        columns=None,
-        exclusions=[epath.Path(patients)] if patients else [],
-    )
-    options = pipeline.CorpusOptions(name="ours", paper=True)
-    pipeline.prepare_corpus(files, options, epath.Path(directory), on_stage=printed_stage)
-
-
-@contextlib.contextmanager
-def printed_stage(description: str, total: int | None, unit: str) -> Iterator:
-    started = time.perf_counter()
-    yield lambda amount: None
-    print(f"{description:60} {time.perf_counter() - started:8.2f} s", flush=True)
 
 
 def first_rows(physionet: Path, rows: int | None, work: Path) -> tuple[Path, int]:
