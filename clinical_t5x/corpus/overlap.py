@@ -21,7 +21,7 @@ GRAM_WORDS = (8, 13)  # ascending
 DECIDING_WORDS = 13
 BOILERPLATE_PATIENTS = 20
 DECIDING_SPLIT = "test"
-_PARTS = 8  # n-grams are counted a part at a time, to hold few of them
+_PARTS = 32  # n-grams are counted a part at a time, to hold few of them
 
 Texts = Mapping[str, Mapping[str, list[str]]]  # benchmark -> split -> texts
 Hits = pl.DataFrame  # n-grams of a benchmark in notes
