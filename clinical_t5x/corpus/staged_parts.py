@@ -32,7 +32,7 @@ def write(table: pl.DataFrame, path: Path, by: str, num_parts: int, *, compress:
     empty = _to_arrow(table.clear().drop(by))
     options = pa.ipc.IpcWriteOptions(compression="lz4" if compress else None, use_threads=False)
     with (
-        pa.OSFile(os.fspath(path), "wb") as file,
+        path.open("wb") as file,  # whose errors are the system's
         pa.ipc.new_file(file, empty.schema, options=options) as writer,
     ):
         for number in range(num_parts):

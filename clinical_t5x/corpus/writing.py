@@ -94,18 +94,3 @@ class ContentDigest:
     def hexdigest(self) -> str:
         """64 hex digits."""
         return self._digest.hexdigest()
-
-
-def content_sha256(documents: epath.Path) -> str:
-    """The digest of all documents in a directory: 64 hex digits."""
-    digest = ContentDigest()
-    paths = sorted(path for path in documents.iterdir() if path.suffix == ".parquet")
-    frames = threads.in_order(_read, paths, 1)  # one is read while another is hashed
-    for path, frame in zip(paths, frames, strict=True):
-        digest.add(path.name, frame)
-    return digest.hexdigest()
-
-
-def _read(path: epath.Path) -> pl.DataFrame:
-    with path.open("rb") as file:
-        return pl.read_parquet(file)

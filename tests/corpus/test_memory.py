@@ -17,7 +17,7 @@ def test_polars_is_told_before_it_is_imported(monkeypatch, set_by_user):
     told = subprocess.run(
         [sys.executable, "-c", PREPARE], capture_output=True, text=True, check=True
     ).stdout.strip()
-    expected = set_by_user or "dirty_decay_ms:50,muzzy_decay_ms:0"
+    expected = set_by_user or "dirty_decay_ms:500,muzzy_decay_ms:0"
     assert told.endswith(expected)
     assert len(told) > len(expected)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long_file
 
 STAGING = (
     ("clinical_t5x.corpus.staging:stage_batch", 4),
-    ("clinical_t5x.corpus.staging:_write_texts", 5),
+    ("clinical_t5x.corpus.staged_parts:write", 5),
     ("clinical_t5x.corpus.staging:stage_source", 3),
 )
 LATER = (
@@ -29,7 +29,7 @@ LATER = (
     ("clinical_t5x.corpus.accounts:write_dropped", 1),
     ("clinical_t5x.corpus.writing:shard_path", 9),
     ("clinical_t5x.corpus.leakage:_grams_in_file", 5),
-    ("clinical_t5x.corpus.writing:content_sha256", 1),
+    ("clinical_t5x.corpus.writing:ContentDigest", 1),
     ("clinical_t5x.corpus.report:write_page", 1),
     ("clinical_t5x.storage:_remove_stage", 1),
 )
@@ -100,7 +100,7 @@ def test_columns_read_otherwise_make_another_corpus(tmp_path):
     notes.write_text("".join(json.dumps(line) + "\n" for line in lines))
     arguments = ("--notes", notes, "--data_dir", tmp_path / "home")
     done = faults.run(
-        *arguments, "--columns", "text=text", at="clinical_t5x.corpus.writing:content_sha256"
+        *arguments, "--columns", "text=text", at="clinical_t5x.corpus.writing:ContentDigest"
     )
     assert done.returncode == -signal.SIGKILL
     assert faults.run(*arguments, "--columns", "text=other").returncode == 0

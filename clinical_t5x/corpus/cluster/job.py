@@ -126,7 +126,7 @@ def build(job: beam.Pipeline, plan: Plan, made_from: dict[str, Any]) -> None:
 def _decide(notes: beam.PCollection, plan: Plan) -> tuple[beam.PCollection, beam.PCollection]:
     """All notes that are dropped, and how many are in every set of the combination.
 
-    The order is that of `pipeline._select`.
+    The order is that of `choosing._select`.
     """
     evidence = plan.inputs.evidence_only
     notes, repeated_ids = notes | "Repeated ids" >> fates.Without(
