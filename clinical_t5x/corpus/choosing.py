@@ -97,9 +97,7 @@ def choose(
     after_exact_duplicates = found.pop("after_exact_duplicates")
     if takeover is not None:
         takeover.check_digest(after_exact_duplicates)
-    near_duplicates = (
-        {"near_duplicates": found.pop("near_duplicates")} if options.threshold else {}
-    )
+    near_duplicates = {"near_duplicates": found.pop("near_duplicates")} if options.threshold else {}
     kept = _documents(selection, account, options, scratch)
     told = {
         "stages": accounts.stages_of(counts, account),

@@ -28,7 +28,7 @@ _BASE = _U(0x9E3779B97F4A7C15)
 _GOLDEN = _U(0x9E3779B97F4A7C15)
 _FACTORS = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
 _SHIFTS = _U(30), _U(27), _U(31)
-_POWERS = 1024  # of the base; a byte's place in a word is counted modulo this
+_POWERS = 1024  # of the base that are at hand; longer words are rare
 _AT_A_TIME = 2048  # numbers that stay in the cache between two loops
 _EMPTY = np.uint32(0xFFFFFFFF)
 
@@ -109,22 +109,43 @@ def _hash_words(data, offsets, codes, hashes, starts):
         starts[text] = first = count
         # Without a branch, as where words end cannot be foretold: the sum over all words so far is
         # put in the word's place at every byte, and behind the end of a word the place moves on.
-        total, length = _0, _0
-        for place in range(_U(offsets[text]), _U(offsets[text + _1])):
+        total, length, lengths = _0, _0, _0
+        begin, end = _U(offsets[text]), _U(offsets[text + _1])
+        for place in range(begin, end):
             code = _U(codes[data[place]])
             inside = _0 - _U(code != _0)  # all bits or none
             hashes[count] = total
             count += ~inside & _U(length != _0)
             total += code * powers[length & _U(_POWERS - 1)]
             length = (length + _1) & inside
+            lengths |= length
         hashes[count] = total
         count += _U(length != _0)
+        if lengths >= _U(_POWERS):  # for each and so for all together: it is a power of two
+            _sum_long_words(data[begin:end], codes, hashes[first:])
         before = _0
         for word in range(first, count):
             total = hashes[word]
             hashes[word] = mix(total - before)
             before = total
     starts[len(offsets) - 1] = count
+
+
+@compiled
+def _sum_long_words(data, codes, sums):
+    """What `_hash_words` sums up over the words of a text, however long they are."""
+    count, total, power = _0, _0, _1
+    for place in range(_U(len(data))):
+        code = _U(codes[data[place]])
+        if code != _0:
+            total += code * power
+            power *= _BASE
+        elif power != _1:
+            sums[count] = total
+            count += _1
+            power = _1
+    if power != _1:
+        sums[count] = total
 
 
 @compiled

@@ -117,6 +117,30 @@ def test_signatures(texts):
             assert found[lane, text] == mixed(least[source] | source << 32) >> 48
 
 
+long_words = st.lists(
+    st.tuples(st.sampled_from("abAZ0é中"), st.sampled_from([1, 3, 1023, 1024, 1025, 2050, 5000])),
+    max_size=6,
+)
+
+
+@given(st.lists(long_words, min_size=1, max_size=4), readings)
+@settings(max_examples=60, deadline=None)
+def test_words_of_any_length(parts, reading):
+    texts = [" ".join(letter * times + "b" for letter, times in words) for words in parts]
+    words = words_of(pl.Series(texts, dtype=pl.String), reading, marks_are_out=True)
+    by_hand = [words_by_hand(text, reading.codes) for text in texts]
+    assert words.hashes.tolist() == [word for each in by_hand for word in each]
+    assert words.lengths.tolist() == [len(each) for each in by_hand]
+
+
+def test_where_a_byte_stands_in_a_long_word_matters():
+    """Texts without blanks are one word; two that have their halves exchanged are no copies."""
+    one = "".join(chr(0x4E00 + n) for n in range(1024))
+    other = "".join(chr(0x5E00 + n) for n in range(1024))
+    hashes = words_of(pl.Series([one + other, other + one]), NOT_BLANK).whole_texts()
+    assert len(set(hashes.tolist())) == 2
+
+
 def test_as_many_words_as_there_can_be():
     """Of one letter each: all the room that is made for them."""
     text = "a " * 50_000

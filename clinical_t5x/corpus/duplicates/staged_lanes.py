@@ -11,7 +11,7 @@ from clinical_t5x.corpus.duplicates.signatures import LANES
 
 def write_lanes(path: Path, signatures: np.ndarray) -> None:
     """Write the signatures of a batch (uint16 of shape (LANES, D)) without a header."""
-    np.ascontiguousarray(signatures).tofile(path)
+    path.write_bytes(np.ascontiguousarray(signatures).data)  # its errors are the system's
 
 
 class StagedLanes:
