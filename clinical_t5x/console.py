@@ -129,6 +129,9 @@ def run_command(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]
         os.environ[_DEBUG] = "1"
     debug = _DEBUG in os.environ
     argv = [argument for argument in argv if argument != "--debug"]
+    # Libraries make hundreds of thousands of objects that stay. With Python's own threshold (700)
+    # the search for garbage among them is a sixth of the import of JAX and TensorFlow.
+    gc.set_threshold(10_000)
     code = _guarded(main, argv, debug=debug)
     if code in (EXIT_FAILED, EXIT_USAGE) and _host.count > 1:
         # An orderly end would wait for the other hosts, which may be waiting for this one.

@@ -167,6 +167,7 @@ def prepare_corpus(
     Returns:
         The manifest.
     """
+    memory.reuse()
     seen = inputs.seen()
     with on_stage("Checking the files", None, "files"):
         made_from = _made_from(inputs, options)
