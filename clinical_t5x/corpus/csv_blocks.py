@@ -1,8 +1,8 @@
 """CSV files of any size as blocks of whole records, in bounded memory and with every row accounted.
 
 A block is cut at a line end outside quotes. Its quotes prove whether it follows RFC 4180; if so,
-polars reads it exactly as the standard library's csv module would, and the line ends inside and
-after its records are counted to hold polars to it. From the first place where they do not, the
+polars reads it exactly as the standard library's csv module would, and its records were counted to
+hold polars to it. From the first place where they do not, the
 standard library reads the rest of the file, and its records are quoted anew, so that whoever parses
 blocks meets well-formed ones only.
 """
@@ -73,7 +73,7 @@ class Block:
     Attributes:
         data: the records' bytes.
         first_line: the line of the file on which `data` begins (LF, CR and CRLF end lines).
-        line_feeds: how many LF `data` has, within fields and after records.
+        num_records: how many records `data` has; a blank line counts as one.
         lines: the line on which every record begins, where `data` is quoted anew; else None.
         bad: the records that were left out.
         repaired_bytes: bytes that were not UTF-8 and were read as Windows-1252.
@@ -82,7 +82,7 @@ class Block:
 
     data: bytes
     first_line: int
-    line_feeds: int
+    num_records: int
     lines: Sequence[int] | None = None
     bad: tuple[BadRecord, ...] = ()
     repaired_bytes: int = 0
@@ -274,7 +274,7 @@ def _blocks(pieces: Iterator[bytes], header: _Header, block_bytes: int) -> Itera
         pending = data[records.end :]
         if records.end:
             utf8, repaired = to_utf8(data[: records.end])
-            yield Block(utf8, line, records.line_feeds, repaired_bytes=repaired)
+            yield Block(utf8, line, records.count, repaired_bytes=repaired)
             line += records.line_feeds + records.lone_returns
 
 
@@ -288,9 +288,7 @@ def _parsed_as_it_is(block: Block, names: list[str]) -> pl.DataFrame | None:
         return None
     if table.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # a blank line, which is no record, or a record of empty fields, which is one
-    # Every LF stands within a field or after a record: so the records are as many as they should.
-    within = table.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).sum())
-    if within.item() + table.height - (not block.data.endswith(b"\n")) != block.line_feeds:
+    if table.height != block.num_records:
         return None
     return table.with_columns(pl.all().fill_null(""))
 
@@ -393,7 +391,7 @@ def _next_standard_block(
             break
     data = out.getvalue().encode()
     repaired = lines.repaired - repaired
-    return Block(data, first_line, data.count(b"\n"), rows, tuple(bad), repaired)
+    return Block(data, first_line, len(rows), rows, tuple(bad), repaired)
 
 
 def _first_fields(record: list[str], count: int) -> tuple[str, ...]:

@@ -22,12 +22,14 @@ class Records(NamedTuple):
         conform: whether in these bytes every quote opens, closes or doubles where RFC 4180 allows
             it, every quoted field is closed, and every CR outside quotes has an LF behind it (the
             standard library takes one without for a line end).
+        count: how many there are; a blank line is one.
         line_feeds: how many LF they have, within fields and after records.
         lone_returns: how many CR that no LF follows.
     """
 
     end: int
     conform: bool
+    count: int
     line_feeds: int
     lone_returns: int
 
@@ -45,7 +47,7 @@ def scan(data: bytes, *, final: bool) -> Records:
 @compiled
 def _scan(data, final):
     size = _U(len(data))
-    place, line_feeds, lone_returns, broken = _0, _0, _0, False
+    place, count, line_feeds, lone_returns, broken = _0, _0, _0, _0, False
     end, feeds_to_end, returns_to_end, broken_to_end = _0, _0, _0, False
     while place < size:
         byte = data[place]
@@ -54,6 +56,7 @@ def _scan(data, final):
             continue
         if byte == _LF:
             line_feeds += _1
+            count += _1
             end, feeds_to_end, returns_to_end = place, line_feeds, lone_returns
             broken_to_end = broken
         elif byte == _CR and (place == size or data[place] != _LF):
@@ -84,5 +87,5 @@ def _scan(data, final):
             elif final and not closed:
                 broken = True
     if final:
-        return size, not broken, line_feeds, lone_returns
-    return end, not broken_to_end, feeds_to_end, returns_to_end
+        return size, not broken, count + _U(end < size), line_feeds, lone_returns
+    return end, not broken_to_end, count, feeds_to_end, returns_to_end

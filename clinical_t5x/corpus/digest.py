@@ -12,6 +12,8 @@ import hashlib
 import numpy as np
 import polars as pl
 
+from clinical_t5x.corpus import rewriting
+
 # What of a note is digested: all that a document of it will have but for the person.
 FIELDS = ("source", "note_id", "patient_id", "category", "description", "charttime", "text")
 HASH_COLUMNS = ("sha256_0", "sha256_1", "sha256_2", "sha256_3")
@@ -52,11 +54,12 @@ def hashes_of(notes: pl.DataFrame) -> pl.DataFrame:
     """
     heads = notes.select(pl.concat_str(*FIELDS[:-1], pl.lit(""), separator=_SEPARATOR))
     heads = heads.to_series().cast(pl.Binary).to_list()
-    texts = notes.get_column(FIELDS[-1]).cast(pl.Binary).to_list()
+    texts = rewriting.texts_of(notes.get_column(FIELDS[-1]))
+    data, offsets = memoryview(texts.data), texts.offsets.tolist()
     digests = []
-    for head, text in zip(heads, texts, strict=True):
+    for head, begin, end in zip(heads, offsets, offsets[1:], strict=False):
         digest = hashlib.sha256(head)
-        digest.update(text)
+        digest.update(data[begin:end])
         digests.append(digest.digest())
     numbers = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 4).astype(np.uint64)
     return pl.DataFrame(numbers, schema=dict.fromkeys(HASH_COLUMNS, pl.UInt64))

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from etils import epath
 
-from clinical_t5x.corpus import memory, staged_parts, threads
+from clinical_t5x.corpus import staged_parts, threads
 from clinical_t5x.corpus.splits import TRAIN, VALIDATION
 from clinical_t5x.corpus.words import mixed
 
@@ -56,7 +56,6 @@ def write_shards(
                 part.write_parquet(file, statistics=False)
         count = len(table)
         del parts, table, part
-        memory.give_back()
         return count
 
     yield from threads.in_order(write, range(num_shards), _WORKERS)
