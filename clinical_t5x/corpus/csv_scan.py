@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clinical_t5x.corpus.kernels import compiled
+from clinical_t5x.corpus.compiling import compiled
 
 _U = np.uint64
 _0, _1 = _U(0), _U(1)

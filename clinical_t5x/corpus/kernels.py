@@ -11,13 +11,10 @@ same on every machine and with every version of numba.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
-
-import numba
 import numpy as np
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from clinical_t5x.corpus.compiling import compiled
+from clinical_t5x.corpus.hash_tables import find_members
 
 # Numbers of this type only: numba makes a float of an unsigned and a signed integer. Places are
 # unsigned too: a signed index may be negative, and asking whether it is takes more than half the
@@ -31,44 +28,6 @@ _SHIFTS = _U(30), _U(27), _U(31)
 _POWERS = 1024  # of the base that are at hand; longer words are rare
 _AT_A_TIME = 2048  # numbers that stay in the cache between two loops
 _EMPTY = np.uint32(0xFFFFFFFF)
-
-
-def compiled(function: _Function) -> _Function:
-    """A function that numba compiles at its first call and that leaves the interpreter free."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no directory to keep the result in
-        return numba.njit(nogil=True)(function)
-
-
-class Table(NamedTuple):
-    """Sorted numbers, and what tells at once whether and where another one is among them.
-
-    Attributes:
-        members: uint64.
-        bits: uint8, a bit for every value of a number's upper bits, set where a member has it: most
-            numbers that are no members end there.
-        bit_shift: how many lower bits of a number have no part in that.
-        firsts: uint32, the first member of every bucket, which is a value of fewer upper bits; and
-            one more.
-        bucket_shift: the lower bits that have no part in the bucket.
-    """
-
-    members: np.ndarray
-    bits: np.ndarray
-    bit_shift: np.uint64
-    firsts: np.ndarray
-    bucket_shift: np.uint64
-
-
-def table_of(members: np.ndarray) -> Table:
-    """The table of some sorted numbers, about a member a bucket and one of 32 bits set."""
-    size = min(24, max(11, len(members).bit_length()))
-    bits = np.zeros(1 << (size + 2), np.uint8)
-    firsts = np.zeros((1 << size) + 1, np.uint32)
-    table = Table(members, bits, np.uint64(64 - 5 - size), firsts, np.uint64(64 - size))
-    _fill_table(table)
-    return table
 
 
 @compiled
@@ -271,7 +230,7 @@ def find_grams(hashes, starts, size, table):
     for begin in range(_0, every, _U(_AT_A_TIME)):
         here = numbers[: min(_U(_AT_A_TIME), every - begin)]
         _hash_grams(hashes, begin, size, here)
-        for index in range(_members(here, table, likely, members)):
+        for index in range(find_members(here, table, likely, members)):
             position = begin + likely[index]
             while _U(starts[text + _1]) <= position:
                 text += _1
@@ -284,75 +243,6 @@ def find_grams(hashes, starts, size, table):
             found[count, 0], found[count, 1], found[count, 2] = position, text, members[index]
             count += _1
     return found[:count, 0].copy(), found[:count, 1].copy(), found[:count, 2].copy()
-
-
-@compiled
-def _members(numbers, table, places, members):
-    """Which numbers are members of a table: where they stand, and which members they are.
-
-    In loops without a branch that could be foretold wrongly, as a look into the table takes long
-    and the next one must not wait for it: first for the bit alone, which few numbers pass.
-
-    Args:
-        numbers: uint64 (N).
-        table: the table.
-        places, members: uint64 (N + 1), to be filled.
-
-    Returns:
-        How many there are; so many of `places` (ascending) and of `members` are theirs.
-    """
-    likely = _0
-    for index in range(_U(len(numbers))):
-        places[likely] = index
-        bit = numbers[index] >> table.bit_shift
-        set_bit = (table.bits[bit >> _U(3)] >> np.uint8(bit & _U(7))) & np.uint8(1)
-        likely += _U(set_bit)
-    last = _U(len(table.members)) - _1
-    for index in range(likely):
-        first = _U(table.firsts[numbers[places[index]] >> table.bucket_shift])
-        members[index] = min(first, last)
-    count = _0
-    for index in range(likely):
-        place, first = places[index], members[index]
-        number = numbers[place]
-        # Most buckets have one member or two.
-        second = min(first + _1, last)
-        is_second = table.members[second] == number
-        is_member = is_second | (table.members[first] == number)
-        member = second if is_second else first
-        if not is_member and table.members[second] < number:
-            member = second
-            while member < last and table.members[member] < number:
-                member += _1
-            is_member = table.members[member] == number
-        places[count], members[count] = place, member
-        count += _U(is_member)
-    return count
-
-
-@compiled
-def _fill_table(table):
-    bucket = _0
-    for index in range(_U(len(table.members))):
-        number = table.members[index]
-        bit = number >> table.bit_shift
-        table.bits[bit >> _U(3)] |= np.uint8(1) << np.uint8(bit & _U(7))
-        while bucket <= number >> table.bucket_shift:
-            table.firsts[bucket] = index
-            bucket += _1
-    table.firsts[bucket:] = len(table.members)
-
-
-@compiled
-def look_up(numbers, table):
-    """Which numbers are members of a table.
-
-    Returns:
-        places int64, indices into `numbers` (uint64, N), ascending; and the member's index of each.
-    """
-    places, members = np.empty(len(numbers) + 1, np.uint64), np.empty(len(numbers) + 1, np.uint64)
-    count = _members(numbers, table, places, members)
-    return places[:count].astype(np.int64), members[:count].astype(np.int64)
 
 
 @compiled

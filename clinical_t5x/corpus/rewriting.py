@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from clinical_t5x.corpus.kernels import compiled, mix
+from clinical_t5x.corpus.compiling import compiled
+from clinical_t5x.corpus.kernels import mix
 
 _U = np.uint64
 _0, _1, _2, _3 = map(_U, range(4))

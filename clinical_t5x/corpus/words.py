@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 
-from clinical_t5x.corpus import deid_tags, kernels, rewriting
+from clinical_t5x.corpus import deid_tags, hash_tables, kernels, rewriting
 
 _TAG_NAMES = "|".join(tag[1:-1].lower() for tag in deid_tags.TAGS)
 _MARKS = rf"(?i){deid_tags.TAG_PATTERN}|\[(?:{_TAG_NAMES})\]"
@@ -175,7 +175,7 @@ class HashSet:
 
     def __init__(self, hashes: np.ndarray):
         self.hashes = distinct(hashes.astype(np.uint64))
-        self._table = kernels.table_of(self.hashes)
+        self._table = hash_tables.table_of(self.hashes)
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -186,7 +186,7 @@ class HashSet:
         Returns:
             places: indices into `numbers`, ascending; and for each the index into `self.hashes`.
         """
-        return kernels.look_up(numbers, self._table)
+        return hash_tables.look_up(numbers, self._table)
 
     def find_grams(self, words: Words, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which n-grams of `size` words within a text are in the set.

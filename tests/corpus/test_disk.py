@@ -33,7 +33,7 @@ def one_line(done, code):
 
 FULL_AT = [
     ("clinical_t5x.corpus.writing:shard_path", 9),
-    pytest.param("clinical_t5x.corpus.staging:_write_texts", 3, marks=pytest.mark.slow),
+    pytest.param("clinical_t5x.corpus.staged_parts:write", 3, marks=pytest.mark.slow),
     pytest.param("clinical_t5x.corpus.staging:_write_matches", 4, marks=pytest.mark.slow),
     pytest.param("clinical_t5x.corpus.duplicates.near:near_copies", 1, marks=pytest.mark.slow),
     pytest.param("clinical_t5x.corpus.accounts:write_dropped", 1, marks=pytest.mark.slow),
