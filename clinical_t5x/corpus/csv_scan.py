@@ -47,8 +47,9 @@ def scan(data: bytes, *, final: bool) -> Records:
 @compiled
 def _scan(data, final):
     size = _U(len(data))
-    place, count, line_feeds, lone_returns, broken = _0, _0, _0, _0, False
-    end, feeds_to_end, returns_to_end, broken_to_end = _0, _0, _0, False
+    place, count, line_feeds, lone_returns = _0, _0, _0, _0
+    end, feeds_to_end, returns_to_end = _0, _0, _0
+    quoted, broken, broken_to_end = False, False, False
     while place < size:
         byte = data[place]
         place += _1
@@ -56,36 +57,26 @@ def _scan(data, final):
             continue
         if byte == _LF:
             line_feeds += _1
-            count += _1
-            end, feeds_to_end, returns_to_end = place, line_feeds, lone_returns
-            broken_to_end = broken
+            if not quoted:
+                count += _1
+                end, feeds_to_end, returns_to_end = place, line_feeds, lone_returns
+                broken_to_end = broken
         elif byte == _CR and (place == size or data[place] != _LF):
             lone_returns += _1
-            broken = True
+            broken |= not quoted
+        elif byte == _QUOTE and not quoted:
+            quoted = True
+            broken |= place > _1 and not _is_one_of(data[place - _1 - _1], _COMMA, _LF, _LF)
+        elif byte == _QUOTE and place < size and data[place] == _QUOTE:
+            place += _1
         elif byte == _QUOTE:
-            if place > _1 and data[place - _1 - _1] != _COMMA and data[place - _1 - _1] != _LF:
-                broken = True
-            closed = False
-            while place < size and not closed:
-                byte = data[place]
-                place += _1
-                if (byte != _QUOTE) & (byte > _CR):  # most are, and one jump asks for both
-                    continue
-                if byte == _LF:
-                    line_feeds += _1
-                elif byte == _CR and (place == size or data[place] != _LF):
-                    lone_returns += _1
-                elif byte == _QUOTE:
-                    if place < size and data[place] == _QUOTE:
-                        place += _1
-                    else:
-                        closed = True
-            if place < size:
-                behind = data[place]
-                if behind != _COMMA and behind != _LF and behind != _CR:
-                    broken = True
-            elif final and not closed:
-                broken = True
+            quoted = False
+            broken |= place < size and not _is_one_of(data[place], _COMMA, _LF, _CR)
     if final:
-        return size, not broken, count + _U(end < size), line_feeds, lone_returns
+        return size, not (broken or quoted), count + _U(end < size), line_feeds, lone_returns
     return end, not broken_to_end, count, feeds_to_end, returns_to_end
+
+
+@compiled
+def _is_one_of(byte, first, second, third):
+    return byte in (first, second, third)
