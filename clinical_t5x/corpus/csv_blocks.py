@@ -3,7 +3,8 @@
 A block is cut at a line end outside quotes. Its quotes prove whether it follows RFC 4180; if so,
 polars reads it exactly as the standard library's csv module would, and its records were counted to
 hold polars to it. From the first place where they do not, the standard library reads the rest of
-the file, and its records are quoted anew, so that whoever parses blocks meets well-formed ones only.
+the file, and its records are quoted anew, so that whoever parses blocks meets well-formed ones
+only.
 """
 
 from __future__ import annotations
